@@ -212,7 +212,8 @@ def _near_duplicates(
     neighbours = nearest_neighbours(evidence.vectors, scores.predicted, k, context.advance)
     if evidence.has_pixels:
         return near_duplicates_by_pixels(evidence.tiles, neighbours, labels, context)
-    return near_duplicates_by_embedding(neighbours, labels)
+    ids = [tile.id for tile in evidence.tiles]
+    return near_duplicates_by_embedding(evidence.vectors, neighbours, labels, ids)
 
 
 def _per_class(

@@ -19,9 +19,10 @@ class LabelPosterior:
     Attributes:
         margin: (N,) float64, log odds of the given label against all others; lower is worse.
         ranked: (N, 3) int64, the most probable classes, descending (2 columns if K is 2).
-        log_probability: (N, 3) float64, logarithms of their probabilities.
+        log_probability: (N, 3) float64, logarithms of their probabilities; NaN where nothing is
+            said about the label.
         independent: (N, 3) float64, their probabilities by the classifiers that were not
-            trained on the labels; NaN where there are none.
+            trained on the labels; NaN where there are none, or nothing is said about the label.
         expected_counts: (K, K) float64, expected tiles, row given label, column true class.
         rates: the noise rates that explain the labels, and whether they agree.
         is_calibrated: the odds estimate probabilities; otherwise they only rank the labels.
@@ -50,8 +51,15 @@ class LabelPosterior:
         counts, alone = self.expected_counts.copy(), labels[untold]
         counts[alone] = 0
         counts[alone, alone] = 1
-        margin = np.where(untold, 0.0, self.margin)
-        return replace(self, margin=margin, expected_counts=counts, is_untold=untold)
+        unknown = untold[:, None]
+        return replace(
+            self,
+            margin=np.where(untold, 0.0, self.margin),
+            log_probability=np.where(unknown, np.nan, self.log_probability),
+            independent=np.where(unknown, np.nan, self.independent),
+            expected_counts=counts,
+            is_untold=untold,
+        )
 
     @property
     def told(self) -> NDArray[np.bool_]:
@@ -115,7 +123,7 @@ def posterior_from_prototypes(
     """Use the softmax over the two nearest prototypes as probabilities.
 
     They rank the labels. A noise rate cannot be told from them: nothing says whether the vectors
-    predict the labels at all.
+    predict the labels at all. Of a confirmed label, its class is the most probable one.
 
     Args:
         scores: of N labels.
@@ -124,6 +132,8 @@ def posterior_from_prototypes(
         classes: K.
     """
     gap = scores.predicted_similarity.astype(np.float64) - scores.runner_up_similarity
+    is_right = scores.margin > 0  # also where the nearest prototype is another: it is confirmed
+    gap = np.where(is_right, scores.margin, gap)
     odds = np.stack([gap, -gap], axis=1) / temperature
     other = np.where(scores.predicted == labels, scores.runner_up, scores.predicted)
     wrong = 1 - scores.label_score
@@ -132,7 +142,11 @@ def posterior_from_prototypes(
     np.add.at(counts, (labels, labels), 1 - wrong)
     return LabelPosterior(
         margin=scores.margin / temperature,
-        ranked=np.stack([scores.predicted, scores.runner_up], axis=1),
+        ranked=np.where(
+            is_right[:, None],
+            np.stack([labels, other], axis=1),
+            np.stack([scores.predicted, scores.runner_up], axis=1),
+        ),
         log_probability=-np.logaddexp(0, -odds),
         independent=1 / (1 + np.exp(np.clip(-odds, -700, 700))),
         expected_counts=counts,

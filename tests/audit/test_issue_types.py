@@ -64,6 +64,16 @@ def types(*args, **kwargs):
     return classified(*args, **kwargs)[0]
 
 
+def test_the_class_of_a_confirmed_label_is_the_predicted_one() -> None:
+    degrees, labels = np.array([0.0, 3.0, 61.0, 118.0]), np.array([1, 0, 1, 2])
+    scores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
+    said = findings_of(degrees, labels, scores.with_confirmed(labels == 1))
+    assert said.predicted.tolist() == labels.tolist()
+    assert said.runner_up.tolist() == [0, 1, 0, 1]
+    assert said.predicted_probability == pytest.approx(said.label_score)
+    assert said.label_score[[0, 2]] == pytest.approx(1)
+
+
 def test_types_are_told_apart() -> None:
     doubtful = {2.0: 1, 31.0: 0, 29.0: 0, 240.0: 0, 1.0: 0}
     assert types(doubtful) == [

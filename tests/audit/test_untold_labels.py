@@ -97,6 +97,18 @@ def test_a_share_is_known_only_where_the_rate_of_its_label_is(sizes: list[int]) 
     assert untold == [size < 30 or audit.noise_rate is None for size in sizes]
 
 
+@pytest.mark.parametrize("sizes", [[1] * 10 + [9] * 10, [1, 30, 30], [1] * 3 + [4] * 8])
+def test_no_class_of_such_a_tile_has_a_probability(sizes: list[int]) -> None:
+    for row in rows_of(audited(sizes).table):
+        names = ("predicted", "witnessed", "suggested", "second")
+        probabilities = [row[f"{name}_probability"] for name in names]
+        if sizes[int(row["given_label"].removeprefix("c"))] == 1:
+            assert (row["label_score"], probabilities) == (0.5, [None] * 4)
+            assert not row["has_confident_suggestion"]
+        else:
+            assert probabilities[0] is not None
+
+
 def test_classes_of_one_tile_each_are_refused() -> None:
     with pytest.raises(LabelsError, match="each of the 4 tiles is the only one of its class"):
         audited([1] * 4)

@@ -1,11 +1,12 @@
 """Find near-duplicates: tiles with (nearly) the same pixels and different labels.
 
 Embeddings select the candidate pairs, pixels decide. Without pixels, embeddings decide alone: the
-two tiles must then be much nearer to each other than to any third tile.
+two tiles must then be much nearer to each other than to any third tile, or their embeddings equal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.knn import Neighbours
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreements
+from rsretrieve.audit.duplicates.equal_vectors import NO_OTHER, equal_with_another_label
 from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
+from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
@@ -23,7 +26,6 @@ NEIGHBOURS_WITH_PIXELS, NEIGHBOURS_WITHOUT = 20, 3
 NO_DUPLICATE = -1
 
 _COARSE_CORRELATION = 0.5
-_SAME_VECTOR = 1 - 1e-6
 _NEARNESS = 0.25  # of the distance to the nearest third tile
 _PAIRS_AT_ONCE = 4096
 
@@ -82,7 +84,7 @@ def pairs_of_two_labels(neighbours: Neighbours, labels: NDArray[np.int64]) -> Pa
 
 
 def near_duplicates_by_embedding(
-    neighbours: Neighbours, labels: NDArray[np.int64]
+    vectors: UnitRows, neighbours: Neighbours, labels: NDArray[np.int64], ids: Sequence[str]
 ) -> NearDuplicates:
     """Find near-duplicates without pixels.
 
@@ -91,8 +93,10 @@ def near_duplicates_by_embedding(
     equal. The distance of unit vectors with cosine s is √(2 − 2s).
 
     Args:
+        vectors: N unit rows.
         neighbours: at least two of each of N tiles.
         labels: (N,) int64 class numbers of the given labels.
+        ids: of the N tiles; they decide between equal embeddings.
     """
     nearest, similarity = neighbours.rows[:, 0], neighbours.similarities[:, 0]
     rows = np.arange(len(nearest))
@@ -100,9 +104,10 @@ def near_duplicates_by_embedding(
     third = neighbours.similarities[:, 1]
     third = np.maximum(third, third[nearest])
     near = 1 - similarity <= _NEARNESS**2 * (1 - third)
-    are_same = (mutual & near) | ((nearest >= 0) & (similarity >= _SAME_VECTOR))
-    chosen = np.flatnonzero(are_same & (labels != labels[nearest]))
-    return NearDuplicates.from_pairs(len(rows), np.stack([chosen, nearest[chosen]], axis=1))
+    chosen = np.flatnonzero(mutual & near & (labels != labels[nearest]))
+    found = NearDuplicates.from_pairs(len(rows), np.stack([chosen, nearest[chosen]], axis=1))
+    equal = equal_with_another_label(vectors, neighbours, labels, ids)
+    return NearDuplicates(np.where(equal == NO_OTHER, found.other, equal))
 
 
 def near_duplicates_by_pixels(

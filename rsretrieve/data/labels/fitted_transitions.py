@@ -15,7 +15,8 @@ def fitted_transitions(
 ) -> tuple[Transitions, tuple[str, ...]]:
     """The rows of a table for some classes, without the wrong classes that are not among them.
 
-    Names of the table that differ from a class only in their spelling count as that class. The
+    Names of the table that differ from a class only in their spelling count as that class; of
+    several rows of one class, that in the spelling of the tiles counts, or else the first. The
     shares that are left of a class are scaled so that they sum to 1. If none is left, all other
     classes get the same share.
 
@@ -24,7 +25,8 @@ def fitted_transitions(
         class_names: the classes of the tiles.
 
     Returns:
-        The table, and notices of what was changed. A class without a row has none here, either.
+        The table, and notices of what was changed. A class without a row has none here, either,
+        nor has the only class of all tiles.
     """
     names = sorted(set(class_names))
     spelt = {name: name for name in names}
@@ -33,10 +35,14 @@ def fitted_transitions(
     spelt |= {n: plain[without_spelling(n)] for n in known if without_spelling(n) in plain}
     spelt |= {name: name for name in names}
     fitted: dict[str, dict[str, float]] = {}
-    scaled, evenly = [], []
-    for source, row in transitions.items():
-        if (name := spelt.get(source)) is None or (name in fitted and source != name):
+    scaled, evenly, ignored = [], [], []
+    for source in sorted(transitions, key=lambda source: source not in names):
+        if (name := spelt.get(source)) is None or len(names) < 2:
             continue
+        if name in fitted:
+            ignored.append(source)
+            continue
+        row = transitions[source]
         kept: dict[str, float] = {}
         for to, share in row.items():
             if (target := spelt.get(to)) is not None and target != name and share > 0:
@@ -48,11 +54,16 @@ def fitted_transitions(
         elif left < 1 - 1e-6:
             scaled.append(name)
         fitted[name] = {to: share / left for to, share in kept.items()}
-    return fitted, _notices(scaled, evenly)
+    return fitted, _notices(scaled, evenly, ignored)
 
 
-def _notices(scaled: list[str], evenly: list[str]) -> tuple[str, ...]:
+def _notices(scaled: list[str], evenly: list[str], ignored: list[str]) -> tuple[str, ...]:
     found = []
+    if ignored:
+        found.append(
+            f"the noise table has several rows for one class in different spellings; "
+            f"{len(ignored)} are ignored ({some_of(sorted(ignored))})"
+        )
     if scaled:
         found.append(
             f"the noise table names wrong classes that the tiles do not have; the other shares of "

@@ -76,10 +76,11 @@ def corrupt_by_table(
 
     Raises:
         InvalidArgument: a rate outside 0…1.
-        LabelsError: the table has no row for a class of the tiles, or names a class that the
-            tiles do not have.
+        LabelsError: fewer than two classes; or the table has no row for a class of the tiles, no
+            wrong class for one of them, or names a class that the tiles do not have.
     """
     _check_rate(rate)
+    _at_least_two_classes(tiles)
     _check_covers(transitions, tiles)
     if exact:
         return exactly_by_table(tiles, rate, transitions, seed)
@@ -244,6 +245,11 @@ def _check_covers(transitions: Transitions, tiles: TileSet) -> None:
             f"the noise table has no row for {len(missing)} of the {len(names)} classes of "
             f"{tiles.source} ({some_of(missing)})",
             hint="give a table for these classes with --table FILE.csv (columns from,to,share)",
+        )
+    if without := sorted(name for name in names if not any(transitions[name].values())):
+        raise LabelsError(
+            f"the noise table has no wrong class with a share above 0 for {some_of(without)}",
+            hint="the shares of a class must sum to 1",
         )
     reached = {to for name in names for to, share in transitions[name].items() if share > 0}
     if unknown := sorted(reached - names):

@@ -70,17 +70,19 @@ class Split:
         left_out: tiles at the borders of blocks, which are in no list.
         names: of the lists.
         groups: how many groups of tiles had to stay together; None for a split by class.
+        rest: how many other tiles are in no list, because the fractions sum to less than 1.
     """
 
     parts: tuple[TileSet, ...]
     left_out: TileSet
     names: Sequence[str] = PARTS
     groups: int | None = None
+    rest: int = 0
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """The share of each list of all tiles that are in a list."""
-        total = max(sum(map(len, self.parts)), 1)
+        """The share of each list of all tiles but those left out."""
+        total = max(sum(map(len, self.parts)) + self.rest, 1)
         return tuple(len(part) / total for part in self.parts)
 
 
@@ -104,7 +106,8 @@ def split_tiles(tiles: TileSet, choices: SplitChoices, context: RunContext) -> S
         report = SplitReport(tiles, choices.names, context)
         report.of_windows(parts)
         report.of_empty_lists(parts)
-        return Split(tuple(parts), tiles.select([]), choices.names)
+        rest = len(tiles) - sum(map(len, parts))
+        return Split(tuple(parts), tiles.select([]), choices.names, rest=rest)
     located: Sequence[Located | None] = [NOWHERE] * len(tiles)
     if choices.by_place:
         located = locate(tiles, context)
@@ -159,6 +162,7 @@ class _Splitting:
             self.tiles.select(np.flatnonzero(parts == LEFT_OUT).tolist()),
             self.choices.names,
             len(np.unique(groups)),
+            int((parts == len(self.choices.fractions)).sum()),
         )
 
     def _groups(self) -> Rows:

@@ -108,7 +108,9 @@ def test_one_file_is_read_as_it_is(files: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize("other", ["./d/\u00e9", "d\\\u00e9", " d/\u00e9 ", "d/e\u0301"])
 def test_tiles_are_the_same_in_every_spelling_of_their_ids(tmp_path: Path, other: str) -> None:
     tiles = TileSet("tiles", (*TILES, Tile("d/\u00e9", "d", "road"), Tile("w", "w", "water")))
-    one = written(tmp_path / "1.csv", "d/\u00e9,water,accept,road,Ada,,", "a,road,reject,road,Ada,,")
+    one = written(
+        tmp_path / "1.csv", "d/\u00e9,water,accept,road,Ada,,", "a,road,reject,road,Ada,,"
+    )
     two = written(tmp_path / "2.csv", f"{other},water,accept,road,Bob,,")
     differs = written(tmp_path / "3.csv", f"{other},road,reject,road,Eve,,")
     for files in ([one, two], [two, one]):

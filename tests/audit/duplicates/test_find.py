@@ -201,6 +201,16 @@ def test_the_first_of_several_pairs_is_taken() -> None:
     assert NearDuplicates.from_pairs(2, np.empty((0, 2), int)).has_other.tolist() == [False, False]
 
 
+def by_embedding(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], ids: list[str] | None = None
+) -> list[int]:
+    rows = UnitRows(vectors)
+    neighbours = nearest_neighbours(rows, np.zeros(len(vectors), int), 3)
+    ids = ids or [f"{row:04d}" for row in range(len(vectors))]
+    found: list[int] = near_duplicates_by_embedding(rows, neighbours, labels, ids).other.tolist()
+    return found
+
+
 def test_by_embedding_near_duplicates_are_far_nearer_than_a_third_tile() -> None:
     vectors = unit_rows(20, 5)
     vectors[1] = vectors[0] + 0.01 * unit_rows(1, 6)  # almost the same
@@ -208,20 +218,30 @@ def test_by_embedding_near_duplicates_are_far_nearer_than_a_third_tile() -> None
     vectors[5] = vectors[4]  # and under the same label
     labels = np.array([0, 1] * 10)
     labels[5] = labels[4]
-    neighbours = nearest_neighbours(UnitRows(vectors), labels, 3)
-    found = near_duplicates_by_embedding(neighbours, labels).other
-    expected = [1, 0, 3, 2, *[-1] * 16]
-    assert found.tolist() == expected
+    assert by_embedding(vectors, labels) == [1, 0, 3, 2, *[-1] * 16]
 
 
-def test_three_copies_are_near_duplicates_though_the_third_is_as_near() -> None:
-    vectors = unit_rows(10, 5)
-    vectors[1] = vectors[2] = vectors[0]
-    labels = np.array([0, 1, 0, *[0] * 7])
-    neighbours = nearest_neighbours(UnitRows(vectors), labels, 3)
-    other = near_duplicates_by_embedding(neighbours, labels).other
-    assert other[1] in (0, 2)
-    assert (other[3:] == -1).all()
+@pytest.mark.parametrize("scale", [1, 3])
+@pytest.mark.parametrize(
+    "given", [[0, 1, 0], [0, 0, 1, 1], [0] * 9 + [1], [1] + [0] * 9, [0, 0, 0, 1, 2] * 5, [0, 0, 0]]
+)
+def test_all_copies_under_two_labels_are_near_duplicates(given: list[int], scale: int) -> None:
+    """As many as there are, whatever their order and ids; the lowest id is the other tile."""
+    count = len(given)
+    for seed in range(4):
+        vectors = unit_rows(count + 10, 5)
+        vectors[:count] = vectors[0] * np.where(np.arange(count) % 2, scale, 1)[:, None]
+        labels = np.array(given + [0] * 10)
+        order = np.random.default_rng(seed).permutation(len(labels))
+        ids = [f"{row:04d}" for row in order]
+        found = by_embedding(vectors[order], labels[order], ids)
+        expected = [
+            next((ids.index(f"{r:04d}") for r, g in enumerate(given) if g != labels[row]), -1)
+            if row < count
+            else -1
+            for row in order.tolist()
+        ]
+        assert found == expected
 
 
 @pytest.mark.medium

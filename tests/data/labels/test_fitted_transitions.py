@@ -42,6 +42,17 @@ def test_another_spelling_is_the_same_class():
     assert fitted == {"bare_land": {"sea": 1.0}}
 
 
+@pytest.mark.parametrize("names", [("sea", "Sea", "SEA"), ("SEA", "Sea", "sea"), ("Sea", "SEA")])
+def test_of_rows_in_several_spellings_one_counts_and_the_others_are_said(names):
+    table = {name: {other: 1.0} for name, other in zip(names, ("field", "road", "farm"))}
+    fitted, notices = fitted_transitions(table, ["sea", "field", "road", "farm"])
+    counted = "sea" if "sea" in names else names[0]
+    assert fitted == {"sea": table[counted]}
+    assert "spellings" in notices[0]
+    assert all(repr(name) in notices[0] for name in names if name != counted)
+    assert repr(counted) not in notices[0]
+
+
 def test_a_class_without_a_row_gets_none():
     fitted, _ = fitted_transitions(TABLE, ["forest", "meadow", "desert"])
     assert "desert" not in fitted

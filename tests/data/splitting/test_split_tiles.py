@@ -233,3 +233,11 @@ def test_a_buffer_that_makes_no_sense_is_refused(buffer_m):
 def test_a_buffer_needs_places():
     with pytest.raises(InvalidArgument, match="needs --by-place"):
         SplitChoices(SHARES, by_scene=True, buffer_m=5)
+
+
+@pytest.mark.parametrize("choices", [{}, {"by_scene": True}])
+def test_fractions_that_sum_to_less_than_one_are_shares_of_all_tiles(choices):
+    tiles = TileSet("here", tuple(Tile(f"{i:03d}.png", f"/{i:03d}.png", "a") for i in range(80)))
+    found = split_tiles(tiles, SplitChoices((0.5, 0.2, 0.1), **choices), RunContext())
+    assert found.fractions == pytest.approx((0.5, 0.2, 0.1), abs=0.02)
+    assert len(found.left_out) == 0
