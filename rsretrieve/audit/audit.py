@@ -144,11 +144,12 @@ def _wrong_left(posterior: LabelPosterior, confirmed: NDArray[np.bool_]) -> Wron
     told, probability = posterior.told, posterior.issue_probability
     expected = float(probability[told & ~confirmed].sum())
     undecided = int((~confirmed).sum())
+    is_known = not undecided or (posterior.is_calibrated and posterior.rates.can_be_told)
     low, high = (end * int(told.sum()) for end in (posterior.rates.low, posterior.rates.high))
     most = max(high, expected) + int((~told & ~confirmed).sum())
     return WrongLabelsLeft(
         undecided,
-        expected if posterior.is_calibrated and posterior.rates.can_be_told else None,
+        expected if is_known else None,
         (floor(min(low, expected)), min(undecided, ceil(most))),
     )
 

@@ -69,7 +69,7 @@ def test_the_class_of_a_confirmed_label_is_the_predicted_one() -> None:
     scores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
     said = findings_of(degrees, labels, scores.with_confirmed(labels == 1))
     assert said.predicted.tolist() == labels.tolist()
-    assert said.runner_up.tolist() == [0, 1, 0, 1]
+    assert said.runner_up.tolist() == [0, 1, 2, 1]
     assert said.predicted_probability == pytest.approx(said.label_score)
     assert said.label_score[[0, 2]] == pytest.approx(1)
 

@@ -74,7 +74,8 @@ def test_nothing_is_left_to_find_if_every_label_is_decided_on(tiles: int, is_kno
     assert not len(audit.issues)
     assert audit.noise_rate == pytest.approx(0, abs=1e-6)
     assert audit.interval == pytest.approx((0, 0), abs=1e-6)
-    assert audit.wrong_left.undecided == 0
+    assert (audit.wrong_left.undecided, audit.wrong_left.interval) == (0, (0, 0))
+    assert audit.wrong_left.expected == 0
     assert not any("explain the labels" in e.text for e in events if isinstance(e, Noticed))
 
 

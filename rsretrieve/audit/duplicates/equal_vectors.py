@@ -43,7 +43,8 @@ def equal_with_another_label(
         return found
     groups = grouped_by(_digests(vectors, rows), np.arange(len(rows)))
     groups = joined(groups, np.searchsorted(rows, ones), np.searchsorted(rows, others))
-    by_id = np.array(sorted(range(len(rows)), key=lambda at: ids[rows[at]]), np.int64)
+    names = [ids[row] for row in rows.tolist()]
+    by_id = np.array(sorted(range(len(rows)), key=names.__getitem__), np.int64)
     by_group = by_id[np.argsort(groups[by_id], kind="stable")]
     ends = np.flatnonzero(np.diff(groups[by_group])) + 1
     for members in np.split(rows[by_group], ends):

@@ -182,7 +182,7 @@ def test_a_table_that_leads_to_a_class_that_is_not_there_is_refused():
 @pytest.mark.parametrize("row", [{}, {"a": 0.0}])
 def test_a_row_of_a_table_without_a_wrong_class_is_refused(row, exact):
     table = {"a": {"b": 1.0}, "b": row}
-    with pytest.raises(LabelsError, match="no wrong class .*'b'"):
+    with pytest.raises(LabelsError, match=r"no wrong class .*'b'"):
         corrupt_by_table(labelled_tiles(a=3, b=3), 1, table, 0, exact=exact)
 
 
@@ -191,9 +191,9 @@ def test_a_table_fitted_to_one_class_alone_makes_no_wrong_labels(exact):
     tiles = labelled_tiles(a=3)
     table, notices = fitted_transitions({"a": {"b": 1.0}}, tiles.class_names)
     assert notices == ()
-    for given in (table, {"a": {}}):
+    for each in (table, {"a": {}}):
         with pytest.raises(LabelsError, match="at least two classes"):
-            corrupt_by_table(tiles, 1, given, 0, exact=exact)
+            corrupt_by_table(tiles, 1, each, 0, exact=exact)
 
 
 def test_a_share_of_0_leads_nowhere():
