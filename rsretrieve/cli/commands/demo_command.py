@@ -10,6 +10,7 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.given_command import record_config
+from rsretrieve.cli.terminal import EXIT_SOME_FAILED
 from rsretrieve.errors import OutputExists
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.store.manifest import CONFIG_FILE
@@ -60,14 +61,16 @@ def demo(
         f"Wrote a synthetic landscape to {output / 'tiles'}: {count} tiles of {CELL_PX} px with "
         "six bands; the sub-folders are the classes."
     )
+    failed = False
     for purpose, command in zip(_PURPOSES, _commands(output, seed, device), strict=True):
         quietly = [*command, "--quiet"] if quiet else command
         typer.echo(f"\n# {purpose}\n$ rsretrieve {shlex.join(command)}")
-        _run(context, quietly)
+        failed |= _run(context, quietly) == EXIT_SOME_FAILED
     typer.echo(
         f"\nOpen {output / 'audit.html'} (the labels to check), {output / 'hits.png'} (queries "
         f"and their hits) and {output / 'model' / 'training.png'} (the training)."
     )
+    raise typer.Exit(EXIT_SOME_FAILED if failed else 0)
 
 
 def _commands(output: Path, seed: int, device: str) -> list[list[str]]:
@@ -108,9 +111,20 @@ def _examples(tiles: Path) -> list[str]:
     return [str(min((tiles / name).iterdir())) for name in wanted]
 
 
-def _run(context: typer.Context, command: list[str]) -> None:
-    """Run one command of this program in this process."""
+def _run(context: typer.Context, command: list[str]) -> int:
+    """Run one command of this program in this process.
+
+    Returns:
+        Its exit code: 0, or that of tiles that could not be read.
+
+    Raises:
+        typer.Exit: the command ended with another code; it has said why.
+    """
     parent = context.parent
     if parent is None:  # never: the program is a group of commands
-        return
-    parent.command.main(command, prog_name="rsretrieve", standalone_mode=False)
+        return 0
+    # Without standalone mode, `typer.Exit` is returned as its code.
+    code = int(parent.command.main(command, prog_name="rsretrieve", standalone_mode=False) or 0)
+    if code not in (0, EXIT_SOME_FAILED):
+        raise typer.Exit(code)
+    return code
