@@ -246,6 +246,8 @@ def paths_among(arguments: Mapping[str, object]) -> dict[str, str | Path | None]
         inputs = getattr(value, "inputs", ())
         if isinstance(value, str | os.PathLike):
             inputs = (text_of(value, name),)
+        elif isinstance(value, list | tuple):
+            inputs = [text_of(one, name) for one in value if isinstance(one, str | os.PathLike)]
         elif isinstance(value, Model):
             inputs = (value.path,)
         found |= {f"{name}{' ' * i}": path for i, path in enumerate(inputs)}

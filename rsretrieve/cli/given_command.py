@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -83,7 +84,9 @@ class Command(TyperCommand):
                 args = [*words_of_config(path, str(self.name), self.params, typed), *args]
             if "print_config" in typed and "help" not in typed:
                 self._print_config(ctx, args)
-            return super().parse_args(ctx, args)
+            rest: list[str] = super().parse_args(ctx, args)
+            _refuse_nan(ctx)
+            return rest
         except Exception as error:
             # Its class is click's, or that of the copy inside newer versions of typer.
             if type(error).__name__ == "NoSuchOption":
@@ -119,6 +122,14 @@ class Command(TyperCommand):
             return super().invoke(ctx)
         finally:
             ALWAYS_READ.reset(before)
+
+
+def _refuse_nan(ctx: Any) -> None:
+    """End with a usage error if an option is NaN, which passes the limits of a range."""
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name)
+        if isinstance(value, float) and math.isnan(value):
+            raise typer.BadParameter("NaN is no number", param_hint=max(param.opts, key=len))
 
 
 def _suggest(error: Any, options: Sequence[str]) -> None:

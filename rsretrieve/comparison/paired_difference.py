@@ -28,6 +28,7 @@ from rsretrieve.errors import InvalidArgument
 RESAMPLES = 4000
 CONFIDENCE = 0.95
 _MOST_SEEDS = 1000
+_MOST_QUERIES = 10**12  # more than there are tiles
 _BLOCK_VALUES = 1 << 22
 
 
@@ -98,9 +99,10 @@ class PairedDifference:
         return None
 
     def queries_for(self, difference: float) -> int:
-        """How many queries it takes with very many seeds; see `seeds_for`."""
+        """How many queries it takes with very many seeds, at most 10¹²; see `seeds_for`."""
         level = (1 + self.confidence) / 2
-        return math.ceil((float(ndtri(level)) * self.query_sd / difference) ** 2)
+        root = min(float(ndtri(level)) * self.query_sd / difference, math.sqrt(_MOST_QUERIES))
+        return math.ceil(root**2)
 
 
 def paired_difference(

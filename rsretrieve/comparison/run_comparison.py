@@ -24,7 +24,7 @@ from rsretrieve.comparison.training_set import (
     refuse_test_tiles,
     tiles_of_cell,
 )
-from rsretrieve.comparison.verdict import DETECTED
+from rsretrieve.comparison.verdict import DETECTED, check_detected
 from rsretrieve.data.profile.band_names import band_numbers
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -60,6 +60,9 @@ class ComparisonRequest:
         device: where to train.
         overwrite: make finished cells again whose options, tiles or labels have changed.
         add_files: writes more files into the folder; called at the start.
+
+    Raises:
+        InvalidArgument: no difference in 0…1 is to be detected.
     """
 
     training: TrainingSet
@@ -74,6 +77,9 @@ class ComparisonRequest:
     device: str = "auto"
     overwrite: bool = False
     add_files: Callable[[Path], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        check_detected(self.detected)
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -6,10 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rsretrieve.comparison.paired_difference import CONFIDENCE, PairedDifference
+from rsretrieve.errors import InvalidArgument
 
 METRIC_NAMES = {"map": "mAP", "map_at_r": "mAP@R", "knn_accuracy": "K-NN accuracy"}
 DETECTED = 0.01
 _MOST_SEEDS = 50
+
+
+def check_detected(difference: float) -> None:
+    """Raise `InvalidArgument` for a difference to detect that is not above 0 and at most 1.
+
+    Every figure that is compared lies in 0…1.
+    """
+    if not 0 < difference <= 1:
+        raise InvalidArgument(
+            f"the difference to detect must be above 0 and at most 1, not {difference:g}"
+        )
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ INDEX_DATA = ("index.faiss", "tiles.parquet", "embeddings.npy")
 AUDIT = "audit-labels {d}/tiles --model {d}/model --labels {d}/labels.csv"
 NOISE = "corrupt-labels {d}/tiles --rate 0.1 --labels {d}/labels.csv"
 QUERY = "query --tile {id} --index {d}/index"
+COMPARE = "compare {d}/tiles --test {d}/tiles --vary epochs=1,2"
 TRAIN = "train {d}/tiles --weights none --epochs 1"
 REFUSED = [  # the command, what its message names
     (f"{QUERY} --csv {{d}}/index/manifest.json", ["--csv", "index folder"]),
@@ -106,6 +107,14 @@ REFUSED = [  # the command, what its message names
     ("export {d}/model --onnx {d}/model/m.onnx", ["--onnx", "model folder"]),
     ("export {d}/model --onnx {d}/index/m.onnx", ["--onnx", "index folder"]),
     ("demo --output {d}/index", ["--output", "index folder"]),
+    (f"{COMPARE} --val {{d}}/aid.csv --output {{d}}/aid.csv", ["--output", "validation"]),
+    (f"{COMPARE} --weights {{d}}/model --output {{d}}/model", ["--output", "weights"]),
+    (f"{COMPARE} --noise table:{{d}}/aid.csv:0.1 --output {{d}}/aid.csv", ["--output", "noise"]),
+    (f"{COMPARE} --noise instance:{{d}}/model:0.1 --output {{d}}/model", ["--output", "noise"]),
+    (
+        f"{COMPARE} --vary weights=none,{{d}}/vectors.npy --output {{d}}/vectors.npy",
+        ["--output", "weights"],
+    ),
 ]
 
 

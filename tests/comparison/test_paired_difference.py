@@ -91,6 +91,7 @@ def test_no_number_of_seeds_makes_up_for_too_few_queries():
     queries = found.queries_for(0.01)
     assert queries > 500
     assert found.half_width(1000, queries * 2) < 0.01
+    assert found.queries_for(1e-300) == found.queries_for(5e-324) == 10**12
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from safetensors.numpy import load_file
 
 import rsretrieve
 from rsretrieve.data.discovery.tile_list import write_list
-from rsretrieve.errors import InputError, InvalidArgument, OutputExists, RsretrieveError
+from rsretrieve.errors import (
+    InputError,
+    InvalidArgument,
+    OutputExists,
+    OutputRefused,
+    RsretrieveError,
+)
 
 QUICK = {
     **{"backbone": "squeezenet1_1", "weights": "none", "size": 32, "dimensions": 16},
@@ -200,7 +206,10 @@ def test_the_program_says_the_same_as_the_library(run, place, finished, tmp_path
         ({"vary": {"weights": ["none", "missing.pth"]}}, "missing.pth"),
         ({"labels": "missing.csv"}, "missing.csv"),
         ({"vary": {"size": [96, 32]}, "backbone": "alexnet"}, "cannot take tiles of 32 px"),
-        ({"detect": 0}, "detect must be positive"),
+        ({"detect": 0}, "difference to detect must be above 0"),
+        ({"detect": -1}, "difference to detect must be above 0"),
+        ({"detect": 1.5}, "difference to detect must be above 0"),
+        ({"detect": float("nan")}, "detect must be a number"),
         ({"truth": "missing.csv"}, "missing.csv"),
     ],
 )
@@ -218,6 +227,19 @@ def test_a_folder_with_something_else_is_refused(place, tmp_path):
     with pytest.raises(OutputExists, match="is no comparison"):
         compare(place, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_no_input_of_a_training_is_replaced(place, tmp_path):
+    shutil.copy(place / "val.csv", tmp_path)
+    for changed in (
+        {"validation": tmp_path / "val.csv"},
+        {"validation": [tmp_path / "val.csv"]},
+        {"vary": {"validation": [str(tmp_path / "val.csv"), place / "train.csv"]}},
+        {"tiles": [tmp_path / "val.csv"]},
+    ):
+        with pytest.raises(OutputRefused, match=r"contains .*val\.csv"):
+            compare(place, tmp_path, **changed)
+    assert [path.name for path in tmp_path.iterdir()] == ["val.csv"]
 
 
 def test_test_tiles_that_validate_or_train_alone_are_refused(place, tmp_path):
@@ -248,6 +270,9 @@ def test_a_damaged_state_is_said(place, tmp_path):
         (["--vary", "loss=nsl,rnsl", "--vary", "loss=nsl,rnsl"], "varied twice"),
         (["--vary", "loss=nsl,rnsl", "--metric", "accuracy"], "none of map"),
         (["--vary", "noise=uniform:0.1,uniform"], "ends with no rate"),
+        (["--vary", "loss=nsl,rnsl", "--detect", "0"], "difference to detect"),
+        (["--vary", "loss=nsl,rnsl", "--detect", "-1"], "difference to detect"),
+        (["--vary", "loss=nsl,rnsl", "--detect", "nan"], "NaN is no number"),
     ],
 )
 def test_wrong_usage_is_said(run, place, tmp_path, words, said):

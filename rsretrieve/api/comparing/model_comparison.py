@@ -18,6 +18,7 @@ from rsretrieve.api.arguments.checks import (
     wrong,
 )
 from rsretrieve.api.call_report import CallReport, Progress
+from rsretrieve.api.comparing.compared_inputs import READ, compared_inputs
 from rsretrieve.api.comparing.grid_choices import GridRequest, choices_of, text_of_value
 from rsretrieve.api.model_training import RecipeOptions
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
@@ -28,8 +29,7 @@ from rsretrieve.comparison.report import write_reports
 from rsretrieve.comparison.run_comparison import ComparisonRequest, run_comparison
 from rsretrieve.comparison.test_set import METRICS, prepare_test, with_truth
 from rsretrieve.comparison.training_set import without_test_tiles
-from rsretrieve.comparison.verdict import DETECTED
-from rsretrieve.errors import InvalidArgument
+from rsretrieve.comparison.verdict import DETECTED, check_detected
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.run_config import write_config
 
@@ -115,15 +115,19 @@ def compare(
         folder = path_of(output, "output")
         fixed = {"labels": labels, "noise": noise, "recipe": recipe, "validation": validation}
         given = {"tiles": tiles, "test": test, "gallery": gallery, "validation": validation}
-        inputs: dict[str, Any] = {**given, "truth": truth, "labels": labels}
-        paths = OutputPaths(folder={"output": folder}, inputs=paths_among(inputs))
+        inputs = paths_among({**given, "truth": truth})
+        trained = {**fixed, **recipe_options}
+        read = {n: [trained.get(n), *_checked_vary(vary).get(n, ())] for n in READ}
+        paths = OutputPaths(folder={"output": folder}, inputs={**inputs, **compared_inputs(read)})
         paths.check()
+        detected = number(detect, "detect")
+        check_detected(detected)
         if metric not in METRICS:
             raise wrong("metric", f"one of {', '.join(METRICS)}", metric)
         choices, notices = choices_of(
             GridRequest(
-                _checked_vary(vary),
-                {**fixed, **recipe_options},
+                vary,
+                trained,
                 lambda value: tiles_of(value, call).tile_set,
             )
         )
@@ -156,7 +160,7 @@ def compare(
             seeds=whole(seeds, "seeds", 1),
             first_seed=whole(seed, "seed"),
             metric=metric,
-            detected=_positive(detect),
+            detected=detected,
             device=device_name(device),
             overwrite=flag(overwrite, "overwrite"),
             add_files=lambda made: write_config(made, "compare", {**config, "output": folder}),
@@ -174,13 +178,6 @@ def _checked_vary(vary: object) -> Mapping[str, Sequence[Any]]:
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise wrong(f"vary[{name!r}]", "several values", values)
     return vary
-
-
-def _positive(value: object) -> float:
-    found = number(value, "detect")
-    if found <= 0:
-        raise InvalidArgument(f"detect must be positive, not {found}")
-    return found
 
 
 def _words(tiles: object) -> tuple[str, ...]:

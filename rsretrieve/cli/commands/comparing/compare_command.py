@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rsretrieve.api.comparing.compared_inputs import READ, compared_inputs
 from rsretrieve.cli import options
+from rsretrieve.cli.commands.comparing.compared_options import (
+    all_values,
+    check_values,
+    in_python,
+    parsed_vary,
+)
 from rsretrieve.cli.early_checks import (
-    check_bands,
     check_device,
-    check_labels_file,
     check_tiles,
-    check_training,
     check_truth,
-    find_weights,
-    refuse_no_labels,
 )
 from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
-from rsretrieve.cli.training_options import parsed_value, takes_training
-from rsretrieve.data.labels.noise_choice import NoiseChoice
+from rsretrieve.cli.training_options import takes_training
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
-
-_VARY = "--vary"
 
 
 @takes_scenes
@@ -135,8 +134,8 @@ def compare(
         rsretrieve compare tiles --test t.csv --vary labels=a.csv,b.csv --output c
         rsretrieve compare tiles --test t.csv --vary loss=nsl,t-rnsl --output c
     """
-    varied = _parsed_vary(vary)
-    fixed = {"noise": noise, **_in_python(training)}
+    varied = parsed_vary(vary)
+    fixed = {"noise": noise, **in_python(training)}
     paths = OutputPaths(
         folder={"--output": output},
         inputs={
@@ -145,16 +144,16 @@ def compare(
             **options.inputs_of("--gallery", gallery),
             "--truth": truth,
             "--config": None,  # that of the output continues the comparison
-            **{f"labels {i}": path for i, path in enumerate(_all("labels", varied, fixed))},
+            **compared_inputs({name: all_values(name, varied, fixed) for name in READ}),
         },
     )
     after = "finished trainings are kept; to continue, repeat the command"
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=after) as terminal:
         paths.check()
         check_device(device)
-        check_tiles(tiles, test, gallery, *_all("validation", varied, fixed))
+        check_tiles(tiles, test, gallery, *all_values("validation", varied, fixed))
         check_truth(truth)
-        _check_values(varied, fixed)
+        check_values(varied, fixed)
         from rsretrieve.api.comparing.grid_choices import GridRequest, choices_of
         from rsretrieve.cli.io.comparison_tables import comparison_table
         from rsretrieve.comparison.choice import contrasts_of
@@ -162,9 +161,11 @@ def compare(
         from rsretrieve.comparison.run_comparison import ComparisonRequest, run_comparison
         from rsretrieve.comparison.test_set import METRICS, prepare_test, with_truth
         from rsretrieve.comparison.training_set import without_test_tiles
+        from rsretrieve.comparison.verdict import check_detected
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
 
+        check_detected(detect)
         if metric not in METRICS:
             raise typer.BadParameter(f"it is none of {', '.join(METRICS)}", param_hint="--metric")
         context = RunContext(strict=strict, listener=terminal.listen)
@@ -207,74 +208,6 @@ def compare(
         terminal.notice(*context.notices, *result.notices)
         terminal.result(result.to_json(), *comparison_table(result))
         raise typer.Exit(terminal.failures(context.failures))
-
-
-def _parsed_vary(given: Sequence[str]) -> dict[str, list[Any]]:
-    """The values of each varied option, by the names of the Python interface."""
-    found: dict[str, list[Any]] = {}
-    for text in given:
-        name, mark, values = text.partition("=")
-        if not mark or not values:
-            raise typer.BadParameter(f"expected NAME=A,B,… not {text!r}", param_hint=_VARY)
-        several = [value.strip() for value in values.split(";" if ";" in values else ",")]
-        if not all(several):
-            raise typer.BadParameter(f"{text!r} has an empty value", param_hint=_VARY)
-        if len(set(several)) < len(several):
-            raise typer.BadParameter(f"{text!r} has a value twice", param_hint=_VARY)
-        if name.strip() == "noise":
-            key, parsed = "noise", several
-        else:
-            pairs = [parsed_value(name, value, _VARY) for value in several]
-            key = pairs[0][0]
-            parsed = [_value_in_python(key, value) for _, value in pairs]
-        key = _RENAMED.get(key, key)
-        if key in found:
-            raise typer.BadParameter(f"{name} is varied twice", param_hint=_VARY)
-        found[key] = parsed
-    return found
-
-
-_RENAMED = {"val": "validation"}
-
-
-def _in_python(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of `train` as the Python interface takes them."""
-    return {
-        _RENAMED.get(name, name): None
-        if value is False or value == []
-        else _value_in_python(name, value)
-        for name, value in training.items()
-    }
-
-
-def _value_in_python(name: str, value: Any) -> Any:
-    if name == "bands":
-        return options.parse_bands(value) or None
-    if name == "batch_size" and value != "auto":
-        return options.parse_count(value, "--batch-size")
-    return value
-
-
-def _all(name: str, *given: Mapping[str, Any]) -> list[Any]:
-    """All values of an option, varied or not."""
-    varied, fixed = given
-    found = varied.get(name, [fixed.get(name)])
-    return [value for value in found if value is not None]
-
-
-def _check_values(varied: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
-    """Find wrong names and missing files before PyTorch loads."""
-    for labels in _all("labels", varied, fixed):
-        refuse_no_labels(labels)
-        check_labels_file(labels)
-    for bands in _all("bands", varied, fixed):
-        check_bands(bands)
-    for noise in _all("noise", varied, fixed):
-        NoiseChoice.parse(noise)
-    for weights in _all("weights", varied, fixed):
-        check_training(None, find_weights(weights).source)
-    for backbone in _all("backbone", varied, fixed):
-        check_training(backbone, None)
 
 
 def _scene_config(scenes: SceneChoices) -> dict[str, object]:
