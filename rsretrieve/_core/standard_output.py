@@ -1,11 +1,14 @@
-"""The file name `-`: a file that is written to standard output.
+"""The program's standard streams, and the file name `-`: a file written to standard output.
 
-Only the program allows it. In Python code, `-` is the name of a file like any other.
+Only the program allows `-`. In Python code, it is the name of a file like any other.
 """
 
 from __future__ import annotations
 
+import codecs
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +18,49 @@ from typing import IO, Any
 
 STANDARD_OUTPUT = Path("-")
 _STREAM: ContextVar[Any] = ContextVar("_STREAM", default=None)
+_ESCAPED = "rsretrieve.escaped"  # our error handler of encodings
+_PLAIN = str.maketrans({"–": "-", "−": "-", "…": "...", "×": "x", "²": "2", "·": "*"})
+
+
+def make_streams_usable() -> None:
+    """Prepare the standard streams for every text, at the start of the program.
+
+    A stream that the caller has closed is None in Python: it becomes one that takes everything and
+    gives nothing. A stream that is not in Unicode escapes the characters that it lacks.
+    """
+    codecs.register_error(_ESCAPED, _escaped)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif mode == "w" and hasattr(stream, "reconfigure") and not _is_unicode(stream.encoding):
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def write_utf8(text: str) -> None:
+    """Write the text of a file that is UTF-8, such as TOML, to standard output.
+
+    A terminal gets it in its own encoding.
+    """
+    stream: Any = sys.stdout
+    if stream.isatty() or not hasattr(stream, "buffer"):
+        stream.write(text)
+    else:
+        stream.flush()
+        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+    stream.flush()
+
+
+def _is_unicode(encoding: str) -> bool:
+    return codecs.lookup(encoding).name.startswith("utf-")
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Replace characters by similar ones in ASCII, or else by escapes."""
+    if isinstance(error, UnicodeEncodeError):
+        part = error.object[error.start : error.end].translate(_PLAIN)
+        return part.encode("ascii", "backslashreplace").decode("ascii"), error.end
+    raise error
 
 
 @contextmanager

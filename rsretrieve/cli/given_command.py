@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from rsretrieve._core.machine.launch import Launch
 from rsretrieve._core.paths import Location
+from rsretrieve._core.standard_output import write_utf8
 from rsretrieve.cli.config_file import (
     shown_config,
     stored_options,
@@ -105,7 +106,7 @@ class Command(TyperCommand):
         for param in self.params:
             param.required = False
         super().parse_args(ctx, args)
-        typer.echo(shown_config(str(self.name), self.params, ctx.params), nl=False)
+        write_utf8(shown_config(str(self.name), self.params, ctx.params))
         ctx.exit()
 
     def invoke(self, ctx: Any) -> Any:

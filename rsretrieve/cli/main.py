@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rsretrieve import __version__
-from rsretrieve._core.standard_output import files_on
+from rsretrieve._core.standard_output import files_on, make_streams_usable
 from rsretrieve.cli.command_group import CommandGroup
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
 from rsretrieve.cli.commands.browse_command import browse
@@ -111,6 +111,7 @@ def rsretrieve(
 
 def main() -> None:
     """Run the program. Every error becomes a message and an exit code."""
+    make_streams_usable()
     _run_garbage_collector_less_often()
     try:
         with first_process_speaks():

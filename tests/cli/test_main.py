@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +153,44 @@ def test_the_module_runs_as_a_program():
         [sys.executable, "-m", "rsretrieve", "--version"], capture_output=True, text=True
     )
     assert ran.stdout.startswith("rsretrieve ")
+
+
+NO_UNICODE = [
+    {"PYTHONIOENCODING": "latin-1"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+]
+
+
+@pytest.fixture
+def labelled(tmp_path, monkeypatch):
+    """A list of tiles whose names are not in Latin-1."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"→{i}.tif,{'ab'[i % 2]}\n" for i in range(4))
+    (tmp_path / "list.csv").write_text("tile,label\n" + rows, encoding="utf-8")
+    return "corrupt-labels", "list.csv", "--rate", "0", "--output"
+
+
+@pytest.mark.parametrize("encoding", NO_UNICODE, ids=str)
+def test_standard_output_need_not_be_unicode(labelled, monkeypatch, encoding):
+    for name, value in encoding.items():
+        monkeypatch.setenv(name, value)
+    words = [sys.executable, "-m", "rsretrieve", *labelled]
+    said = subprocess.run([*words, "x–→.csv"], capture_output=True)
+    assert (said.returncode, b"changed 0 of 4 labels" in said.stdout) == (0, True), said.stderr
+    shown = subprocess.run([*words, "x–→.csv", "--json", "--overwrite"], capture_output=True)
+    assert json.loads(shown.stdout)["tiles"] == 4
+    table = subprocess.run([*words, "-"], capture_output=True)
+    assert "→3.tif,b,b" in table.stdout.decode("utf-8")
+    config = subprocess.run([*words, "x–.csv", "--print-config"], capture_output=True)
+    assert config.returncode == 0
+    assert tomllib.loads(config.stdout.decode("utf-8"))["corrupt-labels"]["tiles"] == ["list.csv"]
+
+
+def test_closed_standard_streams_are_no_crash(labelled):
+    words = shlex.join([sys.executable, "-m", "rsretrieve", *labelled])
+    for closed, code in (("x.csv >&-", 0), ("x.csv --json >&- 2>&- <&-", 1), ("- >&-", 0)):
+        ran = subprocess.run(f"{words} {closed}", shell=True, capture_output=True, text=True)
+        assert (ran.returncode, ran.stdout) == (code, ""), ran.stderr
+        assert "Traceback" not in ran.stderr
+    assert not Path("-").exists()
