@@ -37,7 +37,10 @@ class ExternalOptions:
 
 @dataclass(frozen=True)
 class IndexArguments:
-    """The arguments that decide what `rsretrieve index` does."""
+    """The arguments that decide what `rsretrieve index` does.
+
+    `for_tiles` names the options that were given and say how TILES are read.
+    """
 
     tiles: list[str] | None
     model: Path | None
@@ -49,6 +52,7 @@ class IndexArguments:
     repair: bool
     export: Path | None
     external: ExternalOptions = ExternalOptions()
+    for_tiles: tuple[str, ...] = ()
 
     @property
     def frozen_option(self) -> str:
@@ -83,16 +87,28 @@ def check_arguments(arguments: IndexArguments, *, chooses: bool) -> None:
             f"{modes[0]} uses only the index of --output: give no TILES, no --export and no "
             "options of the index type"
         )
+    if upkeep and arguments.for_tiles:
+        raise typer.BadParameter(
+            f"{modes[0]} uses only the index of --output: {arguments.for_tiles[0]} is for TILES"
+        )
     _check_frozen(arguments, modes[0] if modes else "")
     wants_tiles = not (upkeep or arguments.from_embeddings is not None)
     only_exports = arguments.export is not None and arguments.tiles is None and not arguments.update
     if wants_tiles and not only_exports:
         if arguments.tiles is None:
             raise typer.BadParameter("missing argument TILES", param_hint="TILES")
-    elif only_exports and wants_tiles and (chooses or arguments.model is not None):
+    elif only_exports and wants_tiles:
+        _check_mere_export(arguments, chooses=chooses)
+
+
+def _check_mere_export(arguments: IndexArguments, *, chooses: bool) -> None:
+    """End with a usage error if an index is to be exported otherwise than as it is."""
+    makes = ["--model"] if arguments.model is not None else []
+    makes += [name for name in (arguments.frozen_option, *arguments.for_tiles) if name]
+    if makes or chooses:
         raise typer.BadParameter(
-            "--export without TILES exports the index of --output as it is: give no --model and no "
-            "options of the index type"
+            "--export without TILES exports the index of --output as it is: give no "
+            f"{makes[0] if makes else '--model'} and no options of the index type"
         )
 
 

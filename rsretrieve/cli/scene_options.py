@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import typer
@@ -101,6 +102,23 @@ def _windows(window: int | None, given: Mapping[str, Any]) -> WindowChoices | No
         edges=given["edges"] or Edges.DROP,
         max_nodata=DEFAULT_MAX_NODATA if max_nodata is None else max_nodata,
     )
+
+
+def given_tile_options(labels: Path | None, scenes: SceneChoices) -> tuple[str, ...]:
+    """The options that say how tiles are read; those that need --window stand behind it.
+
+    Args:
+        labels: the value of --labels.
+        scenes: what the options of scenes became.
+    """
+    given = {
+        "--labels": labels is not None,
+        "--window": scenes.windows is not None,
+        "--asset": bool(scenes.assets),
+        "--stack": bool(scenes.stack),
+        "--trust-sources": scenes.trusted,
+    }
+    return tuple(name for name, is_given in given.items() if is_given)
 
 
 def scene_option_names() -> tuple[str, ...]:

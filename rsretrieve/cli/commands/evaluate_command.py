@@ -17,7 +17,7 @@ from rsretrieve.cli.early_checks import (
     check_truth,
     find_model,
 )
-from rsretrieve.cli.scene_options import takes_scenes
+from rsretrieve.cli.scene_options import given_tile_options, takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
@@ -80,10 +80,10 @@ def evaluate(
     inverse distance; NMI of a k-means clustering of the queries. Equally similar tiles count as
     the mean over all their orders.
     """
-    if not queries and (labels or model or scenes != SceneChoices()):
-        raise typer.BadParameter(
-            "--labels, --model, --window and --asset apply to QUERIES, which are missing"
-        )
+    of_queries = [*given_tile_options(labels, scenes)]
+    of_queries += [n for n, given in {"--model": model, "--strict": strict}.items() if given]
+    if not queries and of_queries:
+        raise typer.BadParameter(f"{of_queries[0]} applies to QUERIES, which are missing")
     model = (named := find_model(model)).folder
     outputs = OutputPaths(
         {"--csv": csv, "--plot": plot},

@@ -18,7 +18,7 @@ from rsretrieve.cli.early_checks import (
 )
 from rsretrieve.cli.index_options import goal_of_options
 from rsretrieve.cli.io.default_model import DefaultRequest, default_model
-from rsretrieve.cli.scene_options import takes_scenes
+from rsretrieve.cli.scene_options import given_tile_options, takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 
@@ -118,8 +118,9 @@ def explain(
         raise typer.BadParameter("the costs of train need TILES", param_hint="--commands")
     if not tiles and (counts is None or model is not None):
         raise typer.BadParameter("give TILES; or --at-scale without --model, for given embeddings")
-    if labels is not None and not tiles:
-        raise typer.BadParameter("--labels needs TILES", param_hint="--labels")
+    of_tiles = given_tile_options(labels, scenes)
+    if of_tiles and not tiles:
+        raise typer.BadParameter("it needs TILES", param_hint=of_tiles[0])
     if tiles and dimensions is not None:
         raise typer.BadParameter("--dimensions goes without TILES: the model decides them")
     goal = goal_of_options(faiss_key, recall, memory, append_only=False)
@@ -141,7 +142,8 @@ def explain(
         from rsretrieve.network.device import choose_device
 
         context = RunContext(listener=terminal.listen)
-        rates, training, wide, long = None, None, dimensions or _DIMENSIONS, None
+        wide = _DIMENSIONS if dimensions is None else dimensions
+        rates = training = long = None
         if tiles:
             found = find_tiles(tiles, labels, scenes, context)
             terminal.notice(*found.notices)

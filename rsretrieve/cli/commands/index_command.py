@@ -25,7 +25,7 @@ from rsretrieve.cli.index_options import (
 )
 from rsretrieve.cli.io.default_model import DefaultRequest, weights_file
 from rsretrieve.cli.runs.index_run import IndexRun, record_run, run_with_embeddings, run_with_tiles
-from rsretrieve.cli.scene_options import takes_scenes
+from rsretrieve.cli.scene_options import given_tile_options, takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import Engine
@@ -212,7 +212,7 @@ def index(
     external = ExternalOptions(id_column, vector_column, dims, changes_only)
     arguments = IndexArguments(
         *(tiles, model, weights, backbone, from_embeddings, update, verify, repair),
-        *(export or gpkg, external),
+        *(export or gpkg, external, given_tile_options(labels, scenes)),
     )
     goal_options = (faiss_key, recall, memory, append_only or None)
     check_arguments(arguments, chooses=any(option is not None for option in goal_options))

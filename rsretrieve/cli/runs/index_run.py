@@ -21,6 +21,7 @@ from rsretrieve.cli.early_checks import (
 from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.index_options import ExternalOptions
 from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index
+from rsretrieve.cli.scene_options import given_tile_options
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
@@ -135,8 +136,10 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     from rsretrieve.index.write import IndexBuildOptions
 
     upkeep = work.upkeep
-    if work.tiles is None and work.labels is not None:
-        raise typer.BadParameter("--labels applies to TILES, which are missing")
+    of_list = replace(work.scenes, windows=None)  # windows are those of a raster of embeddings
+    for_tiles = given_tile_options(work.labels, of_list)
+    if work.tiles is None and for_tiles:
+        raise typer.BadParameter(f"{for_tiles[0]} applies to TILES, which are missing")
     folders = [name for name in work.tiles or () if Path(name).is_dir()]
     if folders:
         raise InvalidArgument(
@@ -155,7 +158,7 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     if isinstance(listing, LongList):
         work.paths.check_tiles(listing.paths)
     elif work.tiles is not None:
-        listing = found = find_tiles(work.tiles, work.labels)
+        listing = found = find_tiles(work.tiles, work.labels, of_list, context)
         work.paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
     build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)

@@ -178,3 +178,21 @@ def labels_below(folder: Path) -> Path:
     rows = (f"{p.relative_to(folder).as_posix()},{p.parent.name}\n" for p in paths)
     path.write_text("tile,label\n" + "".join(rows))
     return path
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--labels", "l.csv"),
+        ("--model", "m"),
+        ("--window", "16", "--stride", "8"),
+        ("--asset", "a"),
+        ("--stack", "all"),
+        ("--trust-sources",),
+        ("--strict",),
+    ],
+)
+def test_an_option_for_queries_without_queries_is_named(run, tmp_path, given):
+    ran = run("evaluate", "--index", tmp_path, *given)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{given[0]} applies to QUERIES, which are missing" in ran.err

@@ -19,6 +19,12 @@ import pytest
         ("--at-scale", "1e6", "--commands", "train"),
         ("--at-scale", "1e6", "--commands", "index,fly"),
         ("--at-scale", "1e6", "--labels", "labels.csv"),
+        ("--at-scale", "1e6", "--window", "64"),
+        ("--at-scale", "1e6", "--asset", "x"),
+        ("--at-scale", "1e6", "--stack", "all"),
+        ("--at-scale", "1e6", "--trust-sources"),
+        ("--at-scale", "1e6", "--dimensions", "0"),
+        ("--at-scale", "1e6", "--dollars-per-hour", "nan"),
     ],
 )
 def test_wrong_usage_is_said_before_anything_is_measured(run, arguments):
