@@ -105,7 +105,10 @@ class OutputExists(RsretrieveError, FileExistsError):
 
 
 class OutputRefused(RsretrieveError, ValueError):
-    """An output is an input, or lies in an index or model folder, or cannot be replaced."""
+    """An output is an input, lies in an index or model folder, or cannot be written or replaced.
+
+    It is never replaced.
+    """
 
 
 class OutputBusy(RsretrieveError, OSError):

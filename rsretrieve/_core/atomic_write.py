@@ -29,6 +29,7 @@ from rsretrieve._core.folders.own_files import (
     settle,
 )
 from rsretrieve._core.folders.replaceable import irreplaceable, require_renamable
+from rsretrieve._core.folders.writable_parent import refuse_unwritable
 from rsretrieve._core.standard_output import is_standard_output, written_to_standard_output
 from rsretrieve._core.text import is_unicode
 from rsretrieve.errors import OutputExists, RsretrieveError
@@ -40,10 +41,10 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def refuse_to_overwrite(path: Path, *, overwrite: bool, kind: FolderKind | None = None) -> None:
-    """Raise `OutputExists` when `path` exists and may not be replaced.
+    """Raise `OutputExists` or `OutputRefused` when `path` may not be replaced or written.
 
-    To be called before the work starts, so that nobody waits an hour for a refusal. Pipes,
-    sockets and devices are never replaced. `OutputRefused`: see `require_renamable`.
+    To be called before the work starts. Pipes, sockets and devices are never replaced.
+    `OutputRefused`: see `require_renamable`.
 
     Args:
         path: a file or folder to be written.
@@ -63,6 +64,7 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, kind: FolderKind | None 
         )
     if overwrite and kind is not None:
         _refuse_names(path, kind, lambda name: any(_lies_in(own, name) for own in kind.writes))
+    refuse_unwritable(path)
 
 
 def _refuse_names(path: Path, kind: FolderKind, is_taken: Callable[[str], bool]) -> None:

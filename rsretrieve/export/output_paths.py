@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
 from rsretrieve._core.folders.known_folders import INDEX_FOLDER, MODEL_FOLDER
+from rsretrieve._core.folders.writable_parent import refuse_unwritable
 from rsretrieve._core.paths import Location
 from rsretrieve._core.standard_output import is_standard_output
 from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
@@ -47,8 +48,9 @@ class OutputPaths:
 
         Raises:
             InvalidArgument: two outputs are the same file.
-            OutputExists: an output exists and may not be replaced.
-            OutputRefused: an output is an input, or lies in an index or model folder.
+            OutputExists: an output exists and may not be replaced, or its parent is no folder.
+            OutputRefused: an output is an input, lies in an index or model folder, or in a folder
+                that may not be written.
         """
         self._refuse_equal_outputs()
         for name, path in _given(self.folder):
@@ -59,6 +61,8 @@ class OutputPaths:
         for name, path in self._outputs():
             self._refuse_to_write_into_folders(name, path)
             self._refuse_inputs(name, path)
+            if not os.path.lexists(path):
+                refuse_unwritable(path)
         for name, path in _given_local(self.kept):
             self._refuse_to_write_into_folders(name, path)
             self._refuse_to_keep(name, path)

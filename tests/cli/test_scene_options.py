@@ -224,7 +224,7 @@ def test_choices_that_do_not_fit_end_in_one_message(
 def test_windows_are_of_queries_in_evaluate(run: Run, scene_index):
     ran = run("evaluate", "--index", scene_index, *BY_CELL)
     assert ran.code == 2
-    assert "--window and --asset apply to QUERIES, which are missing" in ran.err
+    assert "--window applies to QUERIES, which are missing" in ran.err
 
 
 @pytest.mark.medium
