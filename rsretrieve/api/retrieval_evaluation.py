@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsretrieve.api.arguments.checks import PathLike, flag, path_of, whole
+from rsretrieve.api.arguments.checks import PathLike, device_name, flag, path_of, whole
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.indexes.index_opening import open_index
 from rsretrieve.api.notebook import facts_html
@@ -21,6 +21,7 @@ from rsretrieve.evaluation.evaluate import evaluate_index, true_labels_of_index
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.plots import plot_evaluation
 from rsretrieve.export.results import evaluation_json, write_evaluation_csv
+from rsretrieve.network.device_names import check_named_gpu
 from rsretrieve.search.search import model_folder_of
 
 
@@ -188,6 +189,7 @@ def evaluate(
         [1, 5]
     """
     with CallReport(progress, strict=strict) as call:
+        check_named_gpu(device_name(device))
         opened = open_index(index, device=device)
         if queries is None and model is not None:
             raise InvalidArgument("a model embeds queries, and there are none")

@@ -81,8 +81,19 @@ def test_a_kind_whose_size_is_unknown_is_refused_before_anything_is_measured() -
         rsretrieve.explain(at_scale=1000, index="OPQ8,IVF4,PQ8")
 
 
+@pytest.mark.parametrize("counts", [1e6, np.float64(1e6), (1e6, 10), iter([1e6])])
+def test_whole_floats_are_numbers_of_tiles(counts):
+    with pytest.raises(InvalidArgument, match="OPQ8"):
+        rsretrieve.explain(at_scale=counts, index="OPQ8,IVF4,PQ8")
+
+
+NO_COUNTS = [
+    {"at_scale": value} for value in (1.5, "1e6", float("inf"), [float("nan")], True, b"1")
+]
+
+
 @pytest.mark.parametrize(
-    "wrong", [{}, {"at_scale": []}, {"at_scale": 5, "model": "m"}, {"at_scale": "many"}]
+    "wrong", [{}, {"at_scale": []}, {"at_scale": 5, "model": "m"}, {"at_scale": "many"}, *NO_COUNTS]
 )
 def test_arguments_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidArgument):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from rsretrieve.api.arguments.checks import PathLike, flag, number, one_of, optional_path, whole
+from rsretrieve.api.arguments.checks import (
+    PathLike,
+    device_name,
+    flag,
+    number,
+    one_of,
+    optional_path,
+    whole,
+)
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import ModelLike, model_of
 from rsretrieve.data.labels.noise_choice import NoiseChoice
 from rsretrieve.enums import NoiseKind
 from rsretrieve.evaluation.label_corruption import corrupted_labels
+from rsretrieve.network.device_names import check_named_gpu
 
 
 def corrupt_labels(
@@ -60,6 +69,7 @@ def corrupt_labels(
         >>> noisy = tiles.with_labels(labels)
     """
     with CallReport(progress, strict=strict) as call:
+        check_named_gpu(device_name(device))
         loaded = None if model is None else model_of(model, device, call)
         noise = NoiseChoice(
             one_of(kind, NoiseKind, "kind"),

@@ -35,7 +35,7 @@ def explain(
     model: ModelLike | None = None,
     *,
     commands: Iterable[str] = DEFAULT_COMMANDS,
-    at_scale: int | Iterable[int] | None = None,
+    at_scale: float | Iterable[float] | None = None,
     dimensions: int = 128,
     index: str = AUTO,
     recall: float | None = None,
@@ -55,7 +55,8 @@ def explain(
         model: as in `build_index`.
         commands: what to predict, among `index`, `query`, `audit-labels` and `train` (with the
             default recipe; it needs `tiles` with labels, and trains on some of them).
-        at_scale: numbers of tiles to predict for; by default the number of `tiles`.
+        at_scale: whole numbers of tiles to predict for, such as 1e6; by default the number of
+            `tiles`.
         dimensions: D of given embeddings; with `tiles`, the model's are used.
         index: as in `build_index`.
         recall: as in `build_index`.
@@ -113,10 +114,16 @@ def explain(
         return explain_costs(question, rates, training)
 
 
-def _counts(at_scale: int | Iterable[int] | None) -> tuple[int, ...] | None:
+def _counts(at_scale: float | Iterable[float] | None) -> tuple[int, ...] | None:
     if at_scale is None:
         return None
-    several = [at_scale] if isinstance(at_scale, int) else [*at_scale]
+    is_several = isinstance(at_scale, Iterable) and not isinstance(at_scale, str | bytes)
+    several = [*at_scale] if is_several else [at_scale]  # type: ignore[misc]
     if not several:
         raise wrong("at_scale", "a number of tiles, or several", at_scale)
-    return tuple(whole(count, "at_scale", 1) for count in several)
+    return tuple(whole(_without_point(count), "at_scale", 1) for count in several)
+
+
+def _without_point(count: object) -> object:
+    """A number such as 1e6, which is a float, as a whole number."""
+    return int(count) if isinstance(count, float) and count.is_integer() else count

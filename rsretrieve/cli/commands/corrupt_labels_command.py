@@ -21,6 +21,7 @@ from rsretrieve.data.labels.noise_choice import FROM_MODEL, NoiseChoice
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import NoiseKind
 from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.network.device_names import check_named_gpu
 
 
 @takes_scenes
@@ -95,6 +96,7 @@ def corrupt_labels(
         check_tiles(tiles)
         check_model(model)
         check_labels_file(labels)
+        check_named_gpu(device)
         from rsretrieve._core.tables import write_csv
         from rsretrieve.cli.io.result_tables import corruption_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles

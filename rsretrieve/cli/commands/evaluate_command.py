@@ -21,6 +21,7 @@ from rsretrieve.cli.scene_options import given_tile_options, takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.network.device_names import check_named_gpu
 
 
 @takes_scenes
@@ -105,6 +106,7 @@ def evaluate(
         check_model(model)
         check_labels_file(labels)
         check_truth(truth)
+        check_named_gpu(device)
         from rsretrieve.cli.io.result_tables import evaluation_table
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+import rsretrieve as rsretrieve_here
+from rsretrieve.errors import DeviceUnavailable
 from tests.support.programs import rsretrieve
 
 
@@ -196,3 +198,19 @@ def test_an_option_for_queries_without_queries_is_named(run, tmp_path, given):
     ran = run("evaluate", "--index", tmp_path, *given)
     assert (ran.code, ran.out) == (2, "")
     assert f"{given[0]} applies to QUERIES, which are missing" in ran.err
+
+
+def test_a_gpu_that_is_not_there_is_told_where_nothing_is_computed_on_it(run, made, tmp_path):
+    (tmp_path / "list.csv").write_text("tile,label\na.tif,a\nb.tif,b\n")
+    noise = ("corrupt-labels", tmp_path / "list.csv", "--rate", "0", "--output", tmp_path / "n.csv")
+    for command in (("evaluate", "--index", made), noise):
+        ran = run(*command, "--device", "cuda:77")
+        assert (ran.code, ran.out) == (1, ""), ran.err
+        assert "there is no device cuda:77" in ran.err
+    assert not (tmp_path / "n.csv").exists()
+    for work in (
+        lambda: rsretrieve_here.evaluate(made, device="cuda:77"),
+        lambda: rsretrieve_here.corrupt_labels(tmp_path / "list.csv", 0, device="cuda:77"),
+    ):
+        with pytest.raises(DeviceUnavailable, match="cuda:77"):
+            work()
