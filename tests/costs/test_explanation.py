@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import rsretrieve
@@ -82,12 +84,12 @@ def test_a_kind_whose_size_is_unknown_is_refused_before_anything_is_measured() -
 
 
 @pytest.mark.parametrize("counts", [1e6, np.float64(1e6), (1e6, 10), iter([1e6])])
-def test_whole_floats_are_numbers_of_tiles(counts):
+def test_whole_floats_are_numbers_of_tiles(counts: Any) -> None:
     with pytest.raises(InvalidArgument, match="OPQ8"):
         rsretrieve.explain(at_scale=counts, index="OPQ8,IVF4,PQ8")
 
 
-NO_COUNTS = [
+NO_COUNTS: list[dict[str, object]] = [
     {"at_scale": value} for value in (1.5, "1e6", float("inf"), [float("nan")], True, b"1")
 ]
 
