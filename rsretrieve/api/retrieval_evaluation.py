@@ -21,7 +21,7 @@ from rsretrieve.evaluation.evaluate import evaluate_index, true_labels_of_index
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.plots import plot_evaluation
 from rsretrieve.export.results import evaluation_json, write_evaluation_csv
-from rsretrieve.network.device_names import check_named_gpu
+from rsretrieve.network.named_gpu import check_named_gpu
 from rsretrieve.search.search import model_folder_of
 
 

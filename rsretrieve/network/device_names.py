@@ -25,17 +25,3 @@ def check_device_name(name: str) -> None:
         f"no such device: {name!r}; choose auto, cpu, cuda or cuda:N",
         hint=f"did you mean {near[0]}?" if near else "",
     )
-
-
-def check_named_gpu(name: str) -> None:
-    """Check a device on which nothing is computed: PyTorch is loaded only if a GPU was named.
-
-    Raises:
-        InvalidArgument: not the name of a device.
-        DeviceUnavailable: there is no such GPU.
-    """
-    check_device_name(name)
-    if name.startswith("cuda"):
-        from rsretrieve.network.device import choose_device
-
-        choose_device(name)

@@ -17,7 +17,7 @@ from rsretrieve.api.trained_model import ModelLike, model_of
 from rsretrieve.data.labels.noise_choice import NoiseChoice
 from rsretrieve.enums import NoiseKind
 from rsretrieve.evaluation.label_corruption import corrupted_labels
-from rsretrieve.network.device_names import check_named_gpu
+from rsretrieve.network.named_gpu import check_named_gpu
 
 
 def corrupt_labels(

@@ -21,7 +21,7 @@ from rsretrieve.data.labels.noise_choice import FROM_MODEL, NoiseChoice
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import NoiseKind
 from rsretrieve.export.output_paths import OutputPaths
-from rsretrieve.network.device_names import check_named_gpu
+from rsretrieve.network.named_gpu import check_named_gpu
 
 
 @takes_scenes

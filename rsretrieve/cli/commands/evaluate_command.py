@@ -21,7 +21,7 @@ from rsretrieve.cli.scene_options import given_tile_options, takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
-from rsretrieve.network.device_names import check_named_gpu
+from rsretrieve.network.named_gpu import check_named_gpu
 
 
 @takes_scenes
