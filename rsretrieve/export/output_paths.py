@@ -53,26 +53,28 @@ class OutputPaths:
                 that may not be written.
         """
         self._refuse_equal_outputs()
-        for name, path in _given(self.folder):
-            if is_standard_output(path):
-                raise InvalidArgument(
-                    f"{name} writes a folder; - (standard output) is for files", hint=_HINT
-                )
+        self._refuse_folder_as_stream()
         for name, path in self._outputs():
             self._refuse_to_write_into_folders(name, path)
             self._refuse_inputs(name, path)
-            if not os.path.lexists(path):
-                refuse_unwritable(path)
         for name, path in _given_local(self.kept):
             self._refuse_to_write_into_folders(name, path)
             self._refuse_to_keep(name, path)
         for name, path in _given(self.added):
             self._refuse_to_write_into_folders(name, path)
-            _refuse_file_among_parents(name, path)
+        for name, path in [*self._outputs(), *_given(self.added)]:
+            refuse_unwritable(path, name)
         for name, path in self._given_files():
             if path.is_dir() and self.overwrite:
                 raise OutputExists(f"{name} {path} is a folder, not a file", hint=_HINT)
             refuse_to_overwrite(path, overwrite=self.overwrite)
+
+    def _refuse_folder_as_stream(self) -> None:
+        for name, path in _given(self.folder):
+            if is_standard_output(path):
+                raise InvalidArgument(
+                    f"{name} writes a folder; - (standard output) is for files", hint=_HINT
+                )
 
     def check_tiles(self, tiles: Callable[[], Iterable[str]]) -> None:
         """Check that no output is a tile, as soon as the tiles are found.
@@ -190,15 +192,6 @@ def _given_local(paths: Mapping[str, str | Path | None]) -> Iterator[tuple[str, 
 def _kind_of(folder: Path) -> str:
     """`index` or `model` for such a folder; empty for any other."""
     return next((kind.name for kind in (INDEX_FOLDER, MODEL_FOLDER) if kind.is_own(folder)), "")
-
-
-def _refuse_file_among_parents(name: str, path: Path) -> None:
-    """Refuse a new folder that cannot be made."""
-    there = next(place for place in path.absolute().parents if os.path.lexists(place))
-    if not there.is_dir():
-        raise OutputRefused(f"{name}: {there} is not a folder", hint=_HINT)
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputRefused(f"{name}: {there} may not be written to", hint=_HINT)
 
 
 def _exists(path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rsretrieve
-from rsretrieve.errors import InvalidArgument, OutputRefused
+from rsretrieve.errors import InvalidArgument, OutputExists
 
 QUICK = {"backbone": "squeezenet1_1", "weights": "none", "size": 32, "dimensions": 8}
 
@@ -36,7 +36,7 @@ def test_events_never_go_into_the_output_or_a_model(landscape: Path, tmp_path: P
         rsretrieve.train(landscape, tmp_path / "runs" / "a", log_dir=tmp_path / "runs", **QUICK)
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(OutputRefused, match="not a folder"):
+    with pytest.raises(OutputExists, match="not a folder"):
         rsretrieve.train(landscape, tmp_path / "a", log_dir=file, **QUICK)
 
 
