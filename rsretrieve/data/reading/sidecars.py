@@ -213,7 +213,7 @@ def _scanned(folder: str) -> tuple[dict[str, list[str]], dict[str, list[str]] | 
             for entry in entries:
                 if (small := entry.name.lower()).endswith((*_ENDINGS, *_WORLD)):
                     names.setdefault(small, []).append(entry.name)
-                if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
+                if kind := _kind(entry):
                     strange.setdefault(_stem(entry.name), []).append(f"{kind} ({entry.name})")
     except PermissionError:
         return strange, None
@@ -221,10 +221,12 @@ def _scanned(folder: str) -> tuple[dict[str, list[str]], dict[str, list[str]] | 
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """The kind of an entry, in words; empty for a broken link."""
+    """The kind of an entry, in words; empty for a file, a folder and a link that leads nowhere."""
     try:
+        if entry.is_file() or entry.is_dir():
+            return ""
         return _STRANGE.get(stat.S_IFMT(entry.stat().st_mode), "")
-    except OSError:
+    except OSError:  # a link that leads nowhere, or back to itself
         return ""
 
 

@@ -127,6 +127,13 @@ def test_a_pipe_beside_a_picture_does_not_block(tmp_path):
     assert np.asarray(raw.values).shape == (3, 64, 64)
 
 
+@pytest.mark.parametrize("target", ["other.png", "a.png/within", "x" * 300])
+def test_a_link_that_cannot_be_followed_costs_no_other_tile(tmp_path, target):
+    path = save_picture(tmp_path / "a.png", noise((3, 64, 64)))
+    (tmp_path / "other.png").symlink_to(target)
+    assert np.asarray(read(path).values).shape == (3, 64, 64)
+
+
 def test_a_huge_sidecar_is_not_read(tmp_path):
     path = save_picture(tmp_path / "a.png", noise((3, 64, 64)))
     with (tmp_path / "a.png.aux.xml").open("wb") as stream:
