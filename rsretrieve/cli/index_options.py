@@ -133,11 +133,17 @@ def _check_external(arguments: IndexArguments) -> None:
 
 
 def goal_of_options(
-    faiss_key: str | None, recall: float | None, memory: str | None, *, append_only: bool
+    faiss_key: str | None,
+    recall: float | None,
+    memory: str | None,
+    *,
+    append_only: bool,
+    updated: Path | None = None,
 ) -> IndexGoal | None:
-    """The goal of the index; None if no option was given."""
-    from rsretrieve.index.vectors.choose_kind import IndexGoal
+    """The goal of the index; None if no option was given.
 
+    What is not given stays as it was for the index `updated`, which is to be updated.
+    """
     chosen = {
         "key": faiss_key,
         "recall": recall,
@@ -145,4 +151,8 @@ def goal_of_options(
         "append_only": append_only or None,
     }
     given = {name: value for name, value in chosen.items() if value is not None}
-    return IndexGoal(**given) if given else None  # type: ignore[arg-type]
+    if not given:
+        return None
+    from rsretrieve.index.store.kept_goal import asked_goal
+
+    return asked_goal(given, updated)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.index.store.folder import IndexContent, IndexStore, write_index_folder
+from rsretrieve.index.store.kept_goal import goal_from_manifest
 from rsretrieve.index.store.manifest import Manifest
 from rsretrieve.index.vectors import lists_on_disk
 from rsretrieve.index.vectors.choose_kind import (
     AUTO,
+    EXACT_KEY,
     IndexGoal,
     IndexPlan,
     plan_index,
@@ -191,13 +192,6 @@ def _kept_recall(
     return recall if recall >= target else None
 
 
-def goal_from_manifest(manifest: Manifest) -> IndexGoal:
-    """The goal that an index was built for."""
-    with suppress(TypeError, ValueError):
-        return IndexGoal(**(manifest.goal or {"key": manifest.faiss_key}))
-    return IndexGoal(key=manifest.faiss_key)
-
-
 def _plan_index(
     vectors: NDArray[np.float32], options: IndexBuildOptions, context: RunContext
 ) -> tuple[IndexGoal, IndexPlan]:
@@ -216,12 +210,23 @@ def _plan_index(
                 "--update --index auto builds it without embedding tiles again"
             )
         plan = IndexPlan(kept, predicted_bytes(kept, count, dimensions))
+    elif previous is not None and _keeps_fixed_kind(goal, previous.store.manifest):
+        context.notice(
+            f"the index stays {goal.key}, the kind that it was built with: with --index auto, the "
+            "recall and the memory limit choose the kind"
+        )
     if not plan.fits and plan.predicted_bytes is not None:
         context.notice(
             f"Index type {plan.faiss_key} needs {plan.predicted_bytes / 1e6:.0f} MB, over the "
             "--memory limit; it is memory-mapped"
         )
     return goal, plan
+
+
+def _keeps_fixed_kind(goal: IndexGoal, manifest: Manifest) -> bool:
+    """Whether an update changes the recall or the memory limit of a kind that the user fixed."""
+    before = goal_from_manifest(manifest)
+    return goal.key not in (AUTO, EXACT_KEY) and goal.key == before.key and goal != before
 
 
 def _differs_in_kind(kept: str, better: str) -> bool:

@@ -8,26 +8,30 @@ from pathlib import Path
 
 from rsretrieve.api.arguments.checks import byte_count, flag, number, plain_text
 from rsretrieve.export.run_config import write_config
+from rsretrieve.index.store.kept_goal import asked_goal, goal_from_manifest
 from rsretrieve.index.store.manifest import read_manifest
-from rsretrieve.index.vectors.choose_kind import IndexGoal
-from rsretrieve.index.write import goal_from_manifest
+from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 
 
 def index_goal(
-    key: object, recall: object, memory: object, append_only: object
+    key: object, recall: object, memory: object, append_only: object, updated: Path | None = None
 ) -> IndexGoal | None:
     """What the index is to be; None where nothing is asked, so that an update keeps its kind.
 
+    An argument with its default counts as not given. What is not given stays as it was for the
+    index `updated`, which is to be updated.
+
     Raises:
         InvalidArgument: an argument is of a wrong type, or out of range.
+        IndexNotFound, IndexDamaged: there is no index to update, or its manifest is damaged.
     """
-    goal = IndexGoal(
-        key=plain_text(key, "index"),
-        recall=IndexGoal.recall if recall is None else number(recall, "recall"),
-        memory_bytes=byte_count(memory, "memory"),
-        append_only=flag(append_only, "append_only"),
-    )
-    return None if goal == IndexGoal() and recall is None else goal
+    chosen = {
+        "key": plain_text(key, "index"),
+        "recall": None if recall is None else number(recall, "recall"),
+        "memory_bytes": byte_count(memory, "memory"),
+        "append_only": flag(append_only, "append_only"),
+    }
+    return asked_goal({k: v for k, v in chosen.items() if v not in (None, False, AUTO)}, updated)
 
 
 def record_index(folder: Path, given: Mapping[str, object], *, updated: bool) -> None:

@@ -78,7 +78,7 @@ def build_index_from_embeddings(
         stride: the distance between windows; by default their side.
         update: bring the index that is there up to date: add, replace and remove tiles by id. It
             keeps its kind and its training, unless `index`, `recall`, `memory` or `append_only` is
-            given with another value than its default.
+            given with another value than its default; those not given stay as they were.
         changes_only: with `update`, the file names only tiles that changed, and a row without a
             vector removes its tile; otherwise tiles that the file does not name are removed.
         overwrite: replace an index that is there.
@@ -102,10 +102,11 @@ def build_index_from_embeddings(
         '1'
     """
     with CallReport(progress, strict=strict) as call:
-        folder, goal = path_of(output, "output"), index_goal(index, recall, memory, append_only)
+        folder, changes = path_of(output, "output"), _changes(update, changes_only)
+        updated = None if changes is None else folder
+        goal = index_goal(index, recall, memory, append_only, updated)
         source = path_of(embeddings, "embeddings")
         choices = _choices(id_column, vector_column, dimensions, window, stride)
-        changes = _changes(update, changes_only)
         inputs = paths_among({"embeddings": embeddings, "tiles": tiles})
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()

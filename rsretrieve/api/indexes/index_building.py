@@ -78,7 +78,8 @@ def build_index(
         seed: the random seed of an embedding that is fitted to the tiles.
         update: bring the index that is there up to date: embed new and changed tiles, and drop
             those that are gone. It keeps its kind and its training, unless `index`, `recall`,
-            `memory` or `append_only` is given with another value than its default.
+            `memory` or `append_only` is given with another value than its default; those not
+            given stay as they were.
         overwrite: replace an index that is there; a folder that is no index never is.
         engine: `local`, or `ray`: processes of a Ray cluster embed, shard by shard. The next four
             are for it.
@@ -114,8 +115,10 @@ def build_index(
         144
     """
     with CallReport(progress, strict=strict) as call:
-        folder, goal = path_of(output, "output"), index_goal(index, recall, memory, append_only)
+        folder = path_of(output, "output")
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
+        updated = folder if updates else None
+        goal = index_goal(index, recall, memory, append_only, updated)
         spread = ClusterArguments(address, shards, workers, shard_folder)
         asked_model = model
         asked = embedding_request(model, weights, backbone, seed, update=updates)

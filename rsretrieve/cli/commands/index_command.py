@@ -119,7 +119,8 @@ def index(
         _type(
             metavar="SHARE",
             help="Share of the true 10 nearest neighbours that a search must find; 1 is exact. "
-            "Search parameters are set by measuring it. \\[default: 0.95]",
+            "Search parameters are set by measuring it. \\[default: 0.95; with --update: "
+            "unchanged]",
         ),
     ] = None,
     memory: Annotated[
@@ -127,7 +128,7 @@ def index(
         _type(
             metavar="SIZE",
             help="Memory limit of the index, such as 500MB or 2GB. \\[default: half of the free "
-            "memory]",
+            "memory; with --update: unchanged]",
         ),
     ] = None,
     append_only: Annotated[
@@ -216,7 +217,8 @@ def index(
     )
     goal_options = (faiss_key, recall, memory, append_only or None)
     check_arguments(arguments, chooses=any(option is not None for option in goal_options))
-    goal = goal_of_options(faiss_key, recall, memory, append_only=append_only)
+    updated = output if update else None
+    goal = goal_of_options(faiss_key, recall, memory, append_only=append_only, updated=updated)
     exports = Exports(export, gpkg, stac)
     only_exports = exports.any and tiles is None and from_embeddings is None
     written = {} if verify or only_exports else {"--output": output}

@@ -178,8 +178,8 @@ def record_run(work: IndexRun) -> None:
     if not work.update:
         record_config(folder)
     elif not work.external.changes_only:
+        from rsretrieve.index.store.kept_goal import goal_from_manifest
         from rsretrieve.index.store.manifest import read_manifest
-        from rsretrieve.index.write import goal_from_manifest
 
         manifest = read_manifest(folder)
         kept = goal_from_manifest(manifest).options()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,3 +62,32 @@ def test_embeddings_made_elsewhere_keep_their_options(tmp_path: Path) -> None:
     }
     ran = run_here("index", "--config", output / "config.toml", "--output", tmp_path / "again")
     assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize("given", [{"recall": 0.8}, {"memory": "2MB"}, {"append_only": True}])
+def test_an_update_keeps_what_is_not_given_of_the_goal(tmp_path: Path, given: Any) -> None:
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal((60, 8)))
+    source, output = tmp_path / "v.npy", tmp_path / "index"
+    rsretrieve.build_index_from_embeddings(source, output, index="HNSW16", memory="1MB", recall=0.9)
+    with pytest.warns(UserWarning, match="stays HNSW16"):
+        index = rsretrieve.build_index_from_embeddings(source, output, update=True, **given)
+    goal = {"index": "HNSW16", "recall": 0.9, "memory": "1000000B"} | given
+    goal["memory"] = goal["memory"].replace("2MB", "2000000B")
+    assert {n: options_of(index)[n.replace("_", "-")] for n in goal} == goal
+    assert index.store.manifest.faiss_key == "HNSW16"
+    kinds = {"index": "Flat", "recall": 0.7}
+    index = rsretrieve.build_index_from_embeddings(source, output, update=True, **kinds)
+    assert {n: options_of(index)[n.replace("_", "-")] for n in goal} == goal | kinds
+
+
+def test_options_of_an_update_keep_what_is_not_typed(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal((60, 8)))
+    arguments = ("index", "--from-embeddings", tmp_path / "v.npy", "--output", tmp_path / "index")
+    assert run_here(*arguments, "--index", "HNSW16", "--memory", "1MB").code == 0
+    for options, key in ((["--recall", "0.8"], "HNSW16"), (["--index", "auto"], "Flat")):
+        ran = run_here(*arguments, "--update", *options)
+        assert ran.code == 0, ran.err
+        assert ("stays HNSW16" in ran.err) is (key == "HNSW16")
+        manifest = rsretrieve.open_index(tmp_path / "index").store.manifest
+        assert manifest.faiss_key == key
+        assert (manifest.goal["memory_bytes"], manifest.goal["recall"]) == (10**6, 0.8)
