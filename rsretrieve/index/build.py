@@ -25,13 +25,19 @@ from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.places_again import renew_places
-from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
+from rsretrieve.index.reuse import (
+    IndexRun,
+    ReusableTiles,
+    find_reusable,
+    require_most_tiles,
+    windows_json,
+)
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index
 from rsretrieve.index.store.manifest import STORED_MODEL
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
-from rsretrieve.index.vectors.fit import check_key
+from rsretrieve.index.vectors.key_checks import check_key
 from rsretrieve.index.write import (
     BuildResult,
     IndexBuildOptions,
@@ -90,7 +96,7 @@ def index_tiles(
         context: receives the tiles that cannot be read, notices and progress.
         goal: the kind of index wanted; None for `IndexGoal()`, or in an update for the goal of
             the existing index. An update with a goal trains the index again.
-        overwrite: replace an existing index.
+        overwrite: replace an existing index; in an update, even if most of its tiles are gone.
         update: keep the vectors of tiles whose files have not changed (same path, size and
             times and inode, or else same content; sidecars count), embed the others, and remove
             tiles that are not among `tiles`.
@@ -104,7 +110,8 @@ def index_tiles(
     Raises:
         OutputExists: the folder exists, and neither `overwrite` nor `update` is set.
         OutputBusy: another run is writing this index.
-        InvalidArgument: FAISS cannot build an index of this kind from these tiles.
+        InvalidArgument: FAISS cannot build an index of this kind from these tiles, or an update
+            would remove most tiles.
         NoUsableTiles: no tile can be used.
         TileError: a tile cannot be read, and the context is strict.
         ModelMismatch: `update` with another model than the index was built with.
@@ -113,11 +120,14 @@ def index_tiles(
     started = time.perf_counter()
     refuse_to_overwrite(folder, overwrite=overwrite or update, kind=INDEX_FOLDER)
     if goal is not None and goal.key != AUTO:
-        check_key(goal.key, model.description.dimensions, len(tiles))
+        most = None if tiles.unseen else len(tiles)  # tiles that cannot be listed now may stay
+        check_key(goal.key, model.description.dimensions, most)
     with only_writer(folder, INDEX_FOLDER):
         store = open_index(folder) if update else None
         run = _run(model, tiles, folder, store, context)
         reusable = find_reusable(run, store)
+        if store is not None and not overwrite:
+            require_most_tiles(run, store, reusable)
         placed = PLACES_VERSION if store is None else renew_places(run, store, reusable)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in reusable])
         embedded = _embed(run, new, folder, cluster)

@@ -19,7 +19,8 @@ from rsretrieve.index.store.tile_table import TileTable
 
 _SAME = 1e-6  # two unit vectors whose numbers differ by no more are the same
 _BLOCK = 65_536
-_MOST_REMOVED = 0.5
+MOST_REMOVED = 0.5
+"""An update that would remove a larger share of the tiles of an index is refused."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def merged_with_all(source: Path, content: IndexContent, store: IndexStore) -> M
     rows = TileTable.of(content.rows)
     before = _rows_of(rows.columns.column("id"), store)
     removed = len(store.rows) - int((before >= 0).sum())
-    if removed > _MOST_REMOVED * len(store.rows):
+    if removed > MOST_REMOVED * len(store.rows):
         raise InvalidArgument(
             f"{source} does not name {removed:,} of the {len(store.rows):,} tiles of "
             f"{store.folder}, and --update would remove them",

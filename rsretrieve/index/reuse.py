@@ -15,7 +15,9 @@ from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.journal import Journal
+from rsretrieve.index.merge_embeddings import MOST_REMOVED
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.network.model import Model
@@ -115,6 +117,23 @@ def _reusable_from_index(
             reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
             reusable.undated.update([row.id] * _lost_date(row, tile))
     return reusable
+
+
+def require_most_tiles(run: IndexRun, store: IndexStore, reusable: ReusableTiles) -> None:
+    """Refuse an update that would leave less than half of an index, as on a disk that is away.
+
+    Raises:
+        InvalidArgument: it would. An update of scenes that are cut in another way is not refused.
+    """
+    known = {*store.rows.column("id"), *(row.id for row in store.skipped)}
+    lost = reusable.removed - sum(tile.id not in known for tile in run.tiles)
+    if lost > MOST_REMOVED * len(store.rows) and store.manifest.windows == windows_json(run.tiles):
+        raise InvalidArgument(
+            f"{reusable.removed:,} of the {len(store.rows):,} tiles of {store.folder} are not "
+            "among TILES, and --update would remove them",
+            hint="give all TILES of the index, and mount their disk; or give --overwrite, too, if "
+            "those tiles are gone for good",
+        )
 
 
 def _lost_date(row: IndexedTile, tile: Tile) -> bool:

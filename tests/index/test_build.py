@@ -270,8 +270,34 @@ def test_an_update_takes_on_the_order_of_today(model: Model, root: Path, folder:
 def test_an_update_to_wholly_other_tiles_keeps_nothing(
     model: Model, root: Path, folder: Path, tiles: TileSet
 ) -> None:
-    summary = index(model, tiles.select([10, 11]), folder, update=True)
+    others = tiles.select([10, 11])
+    with pytest.raises(InvalidArgument, match=r"8 of the 8 tiles of .* --update would remove"):
+        index(model, others, folder, update=True)
+    assert len(open_index(folder).rows) == 8
+    summary = index(model, others, folder, update=True, overwrite=True)
     assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (2, 2, 8, 0)
+
+
+def test_an_update_to_as_many_other_tiles_is_no_loss(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    for number, path in enumerate(paths(root)):
+        path.rename(path.with_name(f"renamed_{number}.tif"))
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert (summary.tiles, summary.removed, len(embedded_ids)) == (8, 8, 8)
+
+
+def test_an_update_without_most_of_the_tiles_is_refused_before_one_is_embedded(
+    model: Model, root: Path, folder: Path, tiles: TileSet, embedded_ids: list[str]
+) -> None:
+    for path in paths(root)[2:]:
+        path.unlink()
+    shutil.copyfile(tiles[10].path, root / "new.tif")
+    with pytest.raises(InvalidArgument, match=r"^6 of the 8 tiles") as caught:
+        index(model, find_tiles(root), folder, update=True)
+    assert "--overwrite" in caught.value.hint
+    assert embedded_ids == []
+    assert len(open_index(folder).rows) == 8
 
 
 def test_one_bad_new_tile_never_ends_an_update(model: Model, root: Path, folder: Path) -> None:

@@ -20,6 +20,7 @@ from rsretrieve.index.journal import Journal
 from rsretrieve.index.maintenance.salvage import (
     beyond_repair,
     read_damaged_manifest,
+    require_files,
     verified_windows,
 )
 from rsretrieve.index.maintenance.verify import (
@@ -32,6 +33,7 @@ from rsretrieve.index.maintenance.verify import (
 )
 from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.folder import IndexContent, IndexStore, map_stored_vectors
+from rsretrieve.index.store.kept_goal import goal_from_manifest
 from rsretrieve.index.store.manifest import (
     CONFIG_FILE,
     FAISS_FILE,
@@ -49,7 +51,7 @@ from rsretrieve.index.store.stored_model import stored_model_problems
 from rsretrieve.index.store.tile_table import IndexedTile, read_table
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from rsretrieve.index.write import IndexBuildOptions, goal_from_manifest, write_index
+from rsretrieve.index.write import IndexBuildOptions, write_index
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Repair:
     after: Verification
 
 
-def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Repair:
+def repair_index(
+    folder: Path, find_model: FindModel, context: RunContext, *, overwrite: bool = False
+) -> Repair:
     """Repair an index folder.
 
     The FAISS index is rebuilt from the stored vectors. The vectors are taken from a flat FAISS
@@ -77,13 +81,14 @@ def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Re
         folder: the index folder.
         find_model: loads the model of the index.
         context: receives the tiles that cannot be read, notices and progress.
+        overwrite: where tiles must be embedded again, drop those whose files are not there.
 
     Returns:
         What was rebuilt, and a verification of the result.
 
     Raises:
         IndexNotFound: the folder holds no index.
-        IndexDamaged: the index cannot be repaired.
+        IndexDamaged: the index cannot be repaired, or not without dropping tiles.
         OutputBusy: another run is writing this index.
     """
     config = _config_of(folder)
@@ -91,7 +96,7 @@ def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Re
         with only_writer(folder, INDEX_FOLDER):
             mended = _repair_files(folder, find_model, context)
         if mended is None:  # takes the lock itself
-            mended = _embed_again(folder, find_model, context)
+            mended = _embed_again(folder, find_model, context, overwrite=overwrite)
     except (ValueError, TypeError, KeyError) as error:  # from the content of a file
         if isinstance(error, RsretrieveError):
             raise
@@ -270,7 +275,9 @@ def _config_of(folder: Path) -> str | None:
         return None
 
 
-def _embed_again(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...]:
+def _embed_again(
+    folder: Path, find_model: FindModel, context: RunContext, *, overwrite: bool
+) -> tuple[str, ...]:
     """Embed the tiles of the id table again: the vectors are lost in both files."""
     manifest = read_manifest(folder)
     model = find_model(manifest)
@@ -280,6 +287,8 @@ def _embed_again(folder: Path, find_model: FindModel, context: RunContext) -> tu
         )
     require_same_model(folder, manifest, model)
     rows = read_table(folder / TABLE_FILE)
+    if not overwrite:
+        require_files(folder, rows)
     context.notice(f"the vectors are damaged: {len(rows)} tiles are embedded again")
     choices = WindowChoices.from_json(manifest.windows)
     tiles = TileSet(str(folder), tuple(row.tile for row in rows), windows=choices)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.paths import Location
 from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve.data.window import split_window
 from rsretrieve.data.windowing import WindowChoices
@@ -61,6 +63,30 @@ def verified_windows(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]
         if window is None or not choices.may_have_cut(replace(window, read_px=read_px)):
             return {}
     return dict(told)
+
+
+def require_files(folder: Path, rows: TileTable) -> None:
+    """Refuse to embed the tiles of an index again if files of them are not there now.
+
+    Those tiles would be dropped from the index. Remote files are not asked for.
+
+    Raises:
+        IndexDamaged: a local file is missing, or may not be read.
+    """
+    there: dict[str, bool] = {}
+    for path in rows.column("path"):
+        if path not in there:
+            location = Location.parse(path)
+            files = location.files if location.is_local else ()
+            there[path] = all(os.access(file, os.R_OK) for file in files)
+    absent = [path for path in rows.column("path") if not there[path]]
+    if absent:
+        raise IndexDamaged(
+            f"{folder} cannot be repaired now: its vectors are lost, and {len(absent):,} of its "
+            f"{len(rows):,} tiles cannot be opened to embed them again (the first is {absent[0]})",
+            hint="make these files available, such as by mounting their disk; or give --overwrite, "
+            "which drops these tiles from the index",
+        )
 
 
 def beyond_repair(folder: Path, why: str) -> IndexDamaged:

@@ -100,8 +100,8 @@ def _verification(
     hint = ""
     if problems:
         hint = (
-            f"`rsretrieve index --repair --output {folder}` repairs what can be repaired without "
-            "reading the tiles again"
+            f"`rsretrieve index --repair --output {folder}` repairs what can be repaired; where "
+            "all vectors are lost, it embeds the tiles again"
         )
     elif compared[1]:
         hint = "tiles changed since they were indexed: update the index with --update"

@@ -235,6 +235,31 @@ def test_with_both_copies_damaged_the_tiles_are_embedded_again(
     assert_as_before(folder, store)
 
 
+@pytest.mark.parametrize("gone", ["file", "folder"])
+def test_no_tile_is_dropped_whose_file_is_not_there_now(
+    folder: Path, model: Model, tmp_path: Path, gone: str
+) -> None:
+    store = open_index(folder)
+    tiles = Path(shutil.copytree(Path(store.rows[0].path).parent.parent, tmp_path / "tiles"))
+    index_tiles(model, find_tiles(tiles), folder, RunContext(), overwrite=True)
+    whole, before = len(open_index(folder).rows), (folder / "tiles.parquet").read_bytes()
+    for name in ("index.faiss", "embeddings.npy"):
+        damage(folder / name)
+    first = min(path for path in tiles.iterdir() if path.is_dir())
+    absent = first if gone == "folder" else min(first.iterdir())
+    count = len(list(first.iterdir())) if gone == "folder" else 1
+    absent.rename(tmp_path / "away")
+    with pytest.raises(IndexDamaged, match=rf" {count} of its {whole} tiles cannot") as caught:
+        repaired(folder, model)
+    assert "--overwrite" in caught.value.hint
+    assert (folder / "tiles.parquet").read_bytes() == before
+    if gone == "folder":
+        (tmp_path / "away").rename(absent)
+    repair = repair_index(folder, lambda _: model, RunContext(), overwrite=True)
+    assert repair.after.sound
+    assert repair.after.tiles == whole - (gone == "file")
+
+
 @pytest.mark.medium
 def test_an_index_with_cells_cannot_give_the_vectors_back(
     model: Model, store: IndexStore, folder: Path, tmp_path: Path

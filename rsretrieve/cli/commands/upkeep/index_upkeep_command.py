@@ -88,7 +88,10 @@ def repair_index(upkeep: Upkeep, terminal: Terminal) -> int:
 
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     repair = repairing.repair_index(
-        upkeep.index, lambda manifest: upkeep.find_model(manifest, context), context
+        upkeep.index,
+        lambda manifest: upkeep.find_model(manifest, context),
+        context,
+        overwrite=upkeep.overwrite,
     )
     content = {**asdict(repair.after), "mended": list(repair.mended)}
     terminal.result(content, verification_text(repair.after, repair.mended))
