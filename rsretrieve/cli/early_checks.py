@@ -267,7 +267,7 @@ def check_faiss_key(model: Path | None, goal: IndexGoal | None) -> None:
     from rsretrieve.network.metadata import read_description
 
     if model is not None and goal is not None and goal.key != AUTO:
-        from rsretrieve.index.vectors.fit import check_key
+        from rsretrieve.index.vectors.key_checks import check_key
 
         check_key(goal.key, read_description(model).dimensions)
 

@@ -26,6 +26,7 @@ from rsretrieve.costs.tile_rates import TileRates
 from rsretrieve.costs.train_costs import TrainRates, predict_training
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors.choose_kind import EXACT_KEY, IndexGoal
+from rsretrieve.index.vectors.key_checks import check_key
 
 COMMANDS = ("index", "query", "audit-labels", "train")
 DEFAULT_COMMANDS = ("index", "query")
@@ -176,7 +177,8 @@ def explain_costs(
         The predictions, of each command for each number of tiles.
 
     Raises:
-        InvalidArgument: the kind of index is one whose size cannot be predicted.
+        InvalidArgument: the kind of index is one whose size cannot be predicted, or that cannot be
+            built of so many vectors.
     """
     memory = available_bytes()
     limits = _limits(memory, question)
@@ -185,12 +187,13 @@ def explain_costs(
         count: plan_for(count, question.dimensions, index_memory, question.goal)
         for count in question.counts
     }
-    for plan in plans.values():
+    for count, plan in plans.items():
         if not is_known(plan):
             raise InvalidArgument(
                 f"the costs of an index of type {plan.faiss_key} cannot be predicted",
                 hint="give --index auto, Flat, or IVF cells with Flat, SQ8, PQ or RaBitQ codes",
             )
+        check_key(plan.faiss_key, question.dimensions, count)
     codes = {EXACT_KEY, *(parts_of(plan.faiss_key).code for plan in plans.values())}
     rates = measure_machine(question.dimensions, tuple(sorted(codes)))
     audit = measure_audit(rates) if "audit-labels" in question.commands else None

@@ -30,7 +30,7 @@ from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.manifest import STORED_MODEL
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
-from rsretrieve.index.vectors.fit import check_key
+from rsretrieve.index.vectors.key_checks import check_key
 from rsretrieve.index.write import (
     BuildResult,
     IndexBuildOptions,

@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 
 import rsretrieve
-from rsretrieve.costs.explanation import CostQuestion, Limits, what_breaks_first
+from rsretrieve.costs.explanation import (
+    CostQuestion,
+    Limits,
+    explain_costs,
+    what_breaks_first,
+)
 from rsretrieve.costs.predict_index import Prediction
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.vectors.choose_kind import IndexGoal
 
 GB = 10**9
 
@@ -106,6 +112,21 @@ def test_arguments_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None
 def test_a_kind_of_unknown_costs_is_named(key: str) -> None:
     with pytest.raises(InvalidArgument, match=f"type {key} cannot be predicted"):
         rsretrieve.explain(at_scale=[10**6, 10**7], dimensions=8, index=key)
+
+
+@pytest.mark.parametrize(
+    ("key", "count", "dimensions"),
+    [
+        *(("IVF100,PQ7", 10**6, 128), ("IVF100,PQ256", 10**6, 128), ("IVF9,PQ8x4fs", 10**6, 130)),
+        ("IVF4096,Flat", 10, 128),
+    ],
+)
+def test_a_kind_that_cannot_be_built_is_refused_before_anything_is_measured(
+    key: str, count: int, dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rsretrieve.costs.explanation.measure_machine", pytest.fail)
+    with pytest.raises(InvalidArgument, match=f"cannot build '{key}'"):
+        explain_costs(CostQuestion((100_000, count), dimensions, IndexGoal(key)))
 
 
 def test_what_lies_on_the_disk_only_meanwhile_counts() -> None:

@@ -12,6 +12,8 @@ vectors have no half precision: an index too large for the GPU stays on the CPU.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rsretrieve.errors import MissingPackage
@@ -19,6 +21,8 @@ from rsretrieve.errors import MissingPackage
 MOST_ON_GPU = 2048  # hits per query, and cells probed
 _PARTS = ("index", "base_index", "refine_index", "storage", "quantizer")
 """Attributes of FAISS's indexes that hold another index."""
+_QUANTIZERS = ("pq", "rq", "prq")
+"""Attributes of FAISS's indexes that hold a quantizer which clusters."""
 
 
 def faiss_module() -> Any:
@@ -116,14 +120,50 @@ def new_index(key: str, dimensions: int) -> Any:
     """
     faiss = faiss_module()
     index = faiss.index_factory(dimensions, key, faiss.METRIC_INNER_PRODUCT)
-    parts = [index]
-    while parts:
-        part = faiss.downcast_index(parts.pop())
+    for part in parts_of(index):
         if hasattr(part, "do_polysemous_training"):
             part.do_polysemous_training = False
+    return index
+
+
+def parts_of(index: Any) -> Iterator[Any]:
+    """An index, and every index that it holds, as objects of their own classes."""
+    parts = [index]
+    while parts:
+        part = faiss_module().downcast_index(parts.pop())
+        yield part
         inner = (getattr(part, name, None) for name in _PARTS)
         parts += [one for one in inner if one is not None]
-    return index
+
+
+@contextmanager
+def quiet_training(index: Any) -> Iterator[None]:
+    """Train without FAISS's warnings on standard error about few vectors; recall is measured."""
+    faiss = faiss_module()
+    transforms = []
+    for part in parts_of(index):
+        for holder in (part, *_quantizers_of(part)):
+            if (clustering := getattr(holder, "cp", None)) is not None:
+                clustering.min_points_per_centroid = 1
+        for number in range(part.chain.size() if hasattr(part, "chain") else 0):
+            transforms.append(faiss.downcast_VectorTransform(part.chain.at(number)))
+    rotations = [one for one in transforms if isinstance(one, faiss.OPQMatrix)]
+    quantizers = [faiss.ProductQuantizer(one.d_out, one.M, 8) for one in rotations]
+    for rotation, quantizer in zip(rotations, quantizers):
+        quantizer.cp.min_points_per_centroid = 1
+        rotation.pq = quantizer
+    yield
+    for rotation in rotations:
+        rotation.pq = None
+
+
+def _quantizers_of(part: Any) -> Iterator[Any]:
+    """The quantizers of an index that cluster."""
+    for name in _QUANTIZERS:
+        if (quantizer := getattr(part, name, None)) is not None:
+            yield quantizer
+            for number in range(getattr(quantizer, "nsplits", 0)):
+                yield faiss_module().downcast_AdditiveQuantizer(quantizer.subquantizer(number))
 
 
 def inverted_lists_of(index: Any) -> Any | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,9 @@ from rsretrieve.index.vectors.faiss_loader import (
     last_line,
     new_index,
     on_gpu,
+    quiet_training,
 )
+from rsretrieve.index.vectors.key_checks import check_cells
 from rsretrieve.index.vectors.lists_on_disk import (
     Portion,
     can_fill_on_disk,
@@ -33,7 +33,6 @@ SAMPLE_IN_MEMORY_BYTES = 1 << 26
 _TRAINED_PER_CELL = 64  # FAISS wants at least 39, and drops what exceeds 256
 _LEAST_TRAINED = 65_536
 _KINDS_IN_LISTS = ("IndexIVFFlat", "IndexIVFPQ", "IndexIVFScalarQuantizer", "IndexIVFRaBitQ")
-_COMMON_KEYS = ("Flat", "IVF256,Flat", "IVF1024,SQ8", "IVF4096,PQ64", "HNSW32", "SQ8", "PQ64")
 
 
 Fill = Callable[[Any, NDArray[np.float32]], Iterator[Portion]]
@@ -63,10 +62,9 @@ def build_faiss_index(
     Raises:
         InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
     """
-    _check_cells(key, len(vectors))
+    check_cells(key, len(vectors))
     try:
         index = new_index(key, vectors.shape[1])
-        _silence_warnings(index)
         there = None if gpu is None or lists_folder else _filled_on_gpu(index, vectors, gpu)
         if there is not None:
             return there
@@ -84,42 +82,6 @@ def build_faiss_index(
             hint="give --index Flat, which is exact and always fits, or another FAISS key",
         ) from error
     return index
-
-
-def _check_cells(key: str, count: int) -> None:
-    cells = re.search(r"IVF(\d+)", key)
-    if cells is not None and not 1 <= int(cells[1]) <= count:
-        # FAISS would allocate all of them before it checks.
-        raise InvalidArgument(
-            f"FAISS cannot build {key!r} over {count} vectors "
-            f"({cells[1]} cells; there can be 1 to {count})",
-            hint="give --index Flat, which is exact and always fits, or another FAISS key",
-        )
-
-
-def check_key(key: str, dimensions: int, most: int | None = None) -> None:
-    """Check that FAISS knows a kind of index, before hours are spent on embeddings.
-
-    Args:
-        key: kind of index in FAISS's notation.
-        dimensions: D of the vectors.
-        most: the largest number of vectors that there can be; None if it is not known yet.
-
-    Raises:
-        InvalidArgument: it does not, or the index has more cells than there are vectors.
-    """
-    if most is not None:
-        _check_cells(key, most)
-    small = re.sub(r"IVF\d+", "IVF1", key)  # its cells are allocated
-    try:
-        new_index(small, dimensions)
-    except RuntimeError as error:
-        near = difflib.get_close_matches(key, _COMMON_KEYS, n=2, cutoff=0.4)
-        raise InvalidArgument(
-            f"FAISS cannot build {key!r} of {dimensions} dimensions "
-            f"({last_line(error).rpartition(': ')[2]})",
-            hint=f"did you mean {' or '.join(near)}?" if near else "give --index auto or Flat",
-        ) from error
 
 
 def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | None:
@@ -149,14 +111,6 @@ def _add(block: NDArray[np.float32], index: Any) -> None:
     index.add(block)
 
 
-def _silence_warnings(index: Any) -> None:
-    """Stop FAISS's warnings on standard error about small training sets; recall is measured."""
-    ivf = inverted_lists_of(index)
-    for part in (ivf, getattr(ivf, "pq", None), getattr(index, "pq", None)):
-        if part is not None:
-            part.cp.min_points_per_centroid = 1
-
-
 def train_cells(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
     """Train an index on the CPU; with a GPU, its cells are still clustered there."""
     ivf = inverted_lists_of(index) if gpu is not None else None
@@ -165,7 +119,8 @@ def train_cells(index: Any, sample: NDArray[np.float32], gpu: int | None) -> Non
     if ivf is not None and gpu is not None:
         flat = on_gpu(faiss_module().IndexFlatIP(ivf.d), gpu, 0, exact=True)
         ivf.clustering_index = flat
-    index.train(sample)
+    with quiet_training(index):
+        index.train(sample)
     if ivf is not None:
         ivf.clustering_index = None
 

@@ -13,7 +13,7 @@ from rsretrieve.data.loading import batches
 from rsretrieve.data.loading.batches import mapped_room
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors import fit
-from rsretrieve.index.vectors.fit import check_key
+from rsretrieve.index.vectors.key_checks import check_key
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from tests.support.indexes.vectors import clustered_rows, unit_rows
 
@@ -81,14 +81,21 @@ def test_vectors_are_as_similar_to_the_centre_of_their_cell_as_to_no_other() -> 
 def test_building_is_quiet_however_little_there_is_to_train_on(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    for key in ("IVF16,Flat", "IVF16,PQ4x4", "PQ1"):
+    plain = ("IVF16,Flat", "IVF16,PQ4x4", "PQ1", "HNSW8_PQ4x4", "IVF64(PQ2x4),Flat")
+    rotated = ("OPQ4,PQ4x4", "OPQ2,IVF4,PQ2x4", "RQ2x4", "IVF4,RQ2x4", "PRQ2x2x4", "IVF4,PRQ2x2x4")
+    for key in (*plain, *rotated):
+        check_key(key, 16)
         VectorIndex.build(unit_rows(300, 16, 0), key)
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
 
 
 @pytest.mark.parametrize(
-    "key", ["Flat", "IVF4096,Flat", "HNSW32", "PQ4", "IVF65536_HNSW32,PQ8x4fs"]
+    "key",
+    [
+        *("Flat", "IVF4096,Flat", "HNSW32", "PQ4", "IVF65536_HNSW32,PQ8x4fs", "NSG16"),
+        *("PQ4x12", "OPQ4,IVF4096,PQ4", "IVF64(PQ2x4),Flat", "IVF200_NSG8,Flat", "PQ4,RFlat"),
+    ],
 )
 def test_kinds_that_faiss_knows_pass_before_there_are_vectors(key: str) -> None:
     check_key(key, 16)
@@ -101,6 +108,17 @@ def test_a_misspelt_kind_is_told_with_those_near(key: str, hint: str) -> None:
     with pytest.raises(InvalidArgument, match="cannot build") as caught:
         check_key(key, 16)
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["IDMap,Flat", "IDMap2,HNSW16", "PCA8,IDMap,IVF4,Flat", "IVF8(PQ2x4),Flat", "IVF8_NSG8,Flat"],
+)
+def test_a_kind_that_cannot_be_filled_is_told_before_there_are_vectors(key: str) -> None:
+    with pytest.raises(InvalidArgument, match="cannot build"):
+        VectorIndex.build(unit_rows(300, 16, 0), key)
+    with pytest.raises(InvalidArgument, match="cannot build"):
+        check_key(key, 16)
 
 
 def test_more_cells_than_tiles_are_told_before_these_are_embedded() -> None:
