@@ -282,17 +282,17 @@ def _metadata(extent: _Extent, told: dict[str, Any]) -> dict[bytes, bytes]:
 
 def provenance_of(store: IndexStore) -> dict[str, Any]:
     """The provenance of the vectors of an index, including the description of the model."""
-    manifest = store.manifest
+    manifest, model = store.manifest, store.manifest.model_path(store.folder)
     told: dict[str, Any] = {
         **{key: value for key, value in manifest.provenance.items() if key != "embeddings"},
         "written_by": f"rsretrieve {__version__}",
-        "model": str(manifest.model_path(store.folder) or ""),
+        "model": str(model.absolute()) if model is not None else "",
         "model_fingerprint": manifest.model_fingerprint,
         "metric": manifest.metric,
         "tiles": manifest.tiles,
         "dimensions": manifest.dimensions,
     }
     with suppress(ModelError):  # the model may be missing; its fingerprint is known
-        if (folder := manifest.model_path(store.folder)) is not None:
-            told["model_description"] = read_description(folder).to_json()
+        if model is not None:
+            told["model_description"] = read_description(model).to_json()
     return told

@@ -150,6 +150,7 @@ QUERIES = {
     "two vectors": (np.ones((2, 16)), InvalidArgument, "16"),
     "zeros": (np.zeros(16), InvalidArgument, "not zero"),
     "not a number": (np.full(16, np.nan), InvalidArgument, "finite"),
+    "too large a number": (np.full(16, 1e200), InvalidArgument, "finite"),
     "words": (["a", "b", "c"], InvalidArgument, "vector"),
     "a tensor with gradients": (torch.ones(16, requires_grad=True), InvalidArgument, "vector"),
     "no point on Earth": ((500, 0), InvalidArgument, "degrees"),

@@ -86,7 +86,8 @@ def _unit(query: object, dimensions: int) -> NDArray[np.float32]:
     if vector.shape not in ((dimensions,), (1, dimensions)):
         expected = f"a vector ({dimensions},), as the index has {dimensions} dimensions"
         raise wrong("query", expected, vector.shape)
-    norm = float(np.linalg.norm(vector))
+    with np.errstate(over="ignore"):  # of numbers whose squares are beyond float64
+        norm = float(np.linalg.norm(vector))
     if not np.isfinite(norm) or norm == 0:
         raise wrong("query", "a finite vector that is not zero", query)
     return np.asarray(vector.reshape(-1) / norm, np.float32)

@@ -194,7 +194,8 @@ def _from_open_table(
     if columns.id is None:
         context.notice(f"{path} names no ids: its rows are numbered from 0")
     found = rows.table()
-    repeated = None if columns.id is None else first_repeated(found.columns.column("id"))
+    ids = found.columns.column("id")
+    repeated = None if columns.id is None else first_repeated(ids, empty_too=False)
     if repeated is not None:
         raise TableError(
             f"{path}: the column {columns.id!r} names a tile twice: {repeated!r}",

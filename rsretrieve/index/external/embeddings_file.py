@@ -10,7 +10,7 @@ import numpy as np
 from rsretrieve._core.tables import PARQUET_SUFFIXES
 from rsretrieve.data.embedding_rasters.quantization import quantization_of
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.errors import TableError
+from rsretrieve.errors import NoUsableTiles, TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_raster import RASTER_SUFFIXES, read_raster
 from rsretrieve.index.external.embedding_tables import CSV_SUFFIX, read_table_of_embeddings
@@ -18,7 +18,12 @@ from rsretrieve.index.external.listed_rows import Listing, listed_rows, numbered
 from rsretrieve.index.external.mapped_rows import kept_rows
 from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.query_vectors import mapped_array
-from rsretrieve.index.external.raw_embeddings import RawEmbeddings, normalised
+from rsretrieve.index.external.raw_embeddings import (
+    RawEmbeddings,
+    normalised,
+    report_without_id,
+    rows_without_id,
+)
 from rsretrieve.index.external.stored_vectors import flags_for
 from rsretrieve.index.store.columns import taken
 from rsretrieve.index.store.folder import IndexContent
@@ -88,7 +93,8 @@ def read_changes(
     """As `read_embeddings`, for a file in which a row without a vector means a removed tile.
 
     Raises:
-        TableError, InvalidArgument: as in `read_embeddings`; or rows have no ids.
+        TableError, InvalidArgument: as in `read_embeddings`; or no row has an id.
+        NoUsableTiles: the column of ids is empty.
     """
     raw = _read(path, listing, context, choices, may_lack=True)
     if raw.is_numbered:
@@ -96,10 +102,14 @@ def read_changes(
             f"{path}: changes are matched by id, and its rows have no ids",
             hint="name the column of ids with --id-column, or give the list of tiles",
         )
-    missing = tuple(taken(raw.rows.columns.column("id"), np.flatnonzero(raw.missing)).to_pylist())
-    if raw.missing.all():
+    nameless = rows_without_id(raw.rows, 0, len(raw.rows))
+    report_without_id(raw.rows, np.flatnonzero(nameless), context)
+    removed, kept = raw.missing & ~nameless, ~raw.missing & ~nameless
+    missing = tuple(taken(raw.rows.columns.column("id"), np.flatnonzero(removed)).to_pylist())
+    if not kept.any():
+        if not removed.any():
+            raise NoUsableTiles(f"{path}: none of {len(raw.rows)} rows has an id")
         return EmbeddingChanges(None, missing, raw.model_fingerprint)
-    kept = ~raw.missing
     rest = RawEmbeddings(kept_rows(raw.rows, kept), raw.vectors[kept], raw.provenance)
     return EmbeddingChanges(normalised(path, rest, context), missing, raw.model_fingerprint)
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -88,13 +89,18 @@ def kept_rows(rows: TileTable, are_kept: NDArray[np.bool_]) -> TileTable:
     return kept.table()
 
 
-def first_repeated(ids: pyarrow.ChunkedArray) -> str | None:
-    """An id that occurs twice, or None."""
+def first_repeated(ids: pyarrow.ChunkedArray, *, empty_too: bool = True) -> str | None:
+    """An id that occurs twice, or None; with `empty_too=False`, not the empty one."""
     if len(ids) <= FEW_ROWS:
-        counts = pc.value_counts(ids)
+        counts = pc.value_counts(ids if empty_too else ids.filter(pc.not_equal(ids, "")))
         twice = counts.filter(pc.greater(counts.field("counts"), 1))
         return str(twice[0]["values"].as_py()) if len(twice) else None
-    return count_ids(lambda: (one for chunk in ids.chunks for one in chunk.to_pylist())).repeated
+    listed = partial(_listed, ids, empty_too=empty_too)
+    return count_ids(listed).repeated
+
+
+def _listed(ids: pyarrow.ChunkedArray, *, empty_too: bool) -> Iterator[str]:
+    return (one for chunk in ids.chunks for one in chunk.to_pylist() if one or empty_too)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,8 @@ def read_vectors(path: Path, dimensions: int) -> NDArray[np.float32]:
             f"{path} has the shape {found.shape}, but the index has {dimensions} dimensions",
             hint=f"give {wanted}",
         )
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # of numbers whose squares are beyond float64
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(norms).all() or norms.min() == 0:
         raise InputError(f"{path}: a vector is zero or not finite", hint=f"give {wanted}")
     return np.asarray(vectors / norms, np.float32)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
@@ -15,7 +16,6 @@ from rsretrieve.errors import NoUsableTiles
 from rsretrieve.index.external.mapped_rows import kept_rows
 from rsretrieve.index.external.stored_vectors import flags_for, zeros_for
 from rsretrieve.index.store.folder import IndexContent
-from rsretrieve.index.store.manifest import STORED_MODEL
 from rsretrieve.index.store.tile_table import TileTable
 
 _BLOCK = 65_536
@@ -42,9 +42,12 @@ class RawEmbeddings:
 
     @property
     def model(self) -> str:
-        """The path of the model that the file names; empty if it names none."""
+        """The path of the model that the file names; empty if it names none.
+
+        A relative one, such as that of a model stored in an index, is another from each folder.
+        """
         named = str(self.provenance.get("model") or "")
-        return "" if named == STORED_MODEL else named  # a file holds no model
+        return named if Path(named).is_absolute() else ""
 
     @property
     def model_fingerprint(self) -> str:
@@ -62,8 +65,10 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     for start in range(0, len(vectors), _BLOCK):
         norms = _norms(vectors, start)
         good = usable[start : start + _BLOCK]
-        good[:] = np.isfinite(norms) & (norms > 0)
-        for i in np.flatnonzero(~good).tolist():
+        nameless = rows_without_id(rows, start, _BLOCK)
+        report_without_id(rows, start + np.flatnonzero(nameless), context)
+        good[:] = np.isfinite(norms) & (norms > 0) & ~nameless
+        for i in np.flatnonzero(~good & ~nameless).tolist():
             what = "zero or missing" if norms[i] == 0 else "not finite"
             context.add_failure(Failure(rows[start + i].tile, f"its embedding is {what}"))
         is_unit &= bool((np.abs(norms[good] - 1) <= _UNIT).all())
@@ -81,10 +86,28 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     return IndexContent(rows, vectors, facts)
 
 
+def rows_without_id(rows: TileTable, start: int, count: int) -> NDArray[np.bool_]:
+    """(B,) which of these rows have no id."""
+    ids = rows.columns.column("id").slice(start, count)
+    return np.asarray(pc.equal(ids, "").to_numpy(), np.bool_)
+
+
+def report_without_id(rows: TileTable, numbers: NDArray[np.int64], context: RunContext) -> None:
+    """Report rows that have no id, by their numbers in the file.
+
+    Raises:
+        TileError: there is one, and the context is strict.
+    """
+    for i in numbers.tolist():
+        nameless = replace(rows[i].tile, id=f"row {i}")
+        context.add_failure(Failure(nameless, "it has no id (rows are counted from 0)"))
+
+
 def _norms(vectors: NDArray[Any], start: int) -> NDArray[np.float64]:
     """The norms of a block of vectors."""
     block = np.asarray(vectors[start : start + _BLOCK], np.float64)
-    return np.asarray(np.linalg.norm(block, axis=1))
+    with np.errstate(over="ignore"):  # of numbers whose squares are beyond float64
+        return np.asarray(np.linalg.norm(block, axis=1))
 
 
 def _unit_rows(vectors: NDArray[Any], usable: NDArray[np.bool_]) -> NDArray[np.float32]:

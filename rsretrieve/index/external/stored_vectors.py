@@ -104,7 +104,8 @@ class VectorReader:
             raise TableError(f"{self.path}: not every vector has {self.dimensions} dimensions")
         kept = self._vectors.shape[1]
         rows = start + np.flatnonzero(valid)
-        self._vectors[rows] = self._quantization.restored(stored)[:, :kept]
+        with np.errstate(over="ignore"):  # what is beyond float32 counts as not finite
+            self._vectors[rows] = self._quantization.restored(stored)[:, :kept]
         self._missing[rows] = False
 
     def _begin(self, stored: NDArray[Any]) -> None:

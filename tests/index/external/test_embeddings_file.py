@@ -24,7 +24,7 @@ from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.external import embedding_tables, mapped_rows, stored_vectors
 from rsretrieve.index.external.choices import EmbeddingChoices
-from rsretrieve.index.external.embeddings_file import read_embeddings
+from rsretrieve.index.external.embeddings_file import read_changes, read_embeddings
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
@@ -297,12 +297,73 @@ def test_tiles_across_the_antimeridian_and_without_a_place_are_exported(tmp_path
     assert list(read(tmp_path / "e.parquet").rows) == rows
 
 
+@pytest.mark.parametrize("name", ["e.npy", "e.parquet"])
+def test_numbers_beyond_float64_when_squared_are_listed_and_nothing_else_is_said(
+    tmp_path: Path, name: str
+) -> None:
+    vectors = np.array([[1.0, 0], [1e200, 1e200], [0, -1e300]])
+    if name == "e.npy":
+        np.save(tmp_path / name, vectors)
+    else:
+        table = {"id": ["0", "1", "2"], "embedding": vectors.tolist()}
+        parquet.write_table(pyarrow.table(table), tmp_path / name)
+    context = RunContext()
+    assert [row.id for row in read(tmp_path / name, None, context).rows] == ["0"]
+    assert [failure.tile_id for failure in context.failures] == ["1", "2"]
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+@pytest.mark.parametrize("few_rows", [500_000, 0])
+def test_rows_without_an_id_are_no_tiles_and_are_listed(
+    tmp_path: Path, nothing: str | None, few_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped_rows, "FEW_ROWS", few_rows)
+    ids, vectors = ["a", nothing, "c", nothing], [[1.0, 0], [0, 1], None, [1, 1]]
+    table = pyarrow.table({"id": ids, "embedding": vectors})
+    parquet.write_table(table, tmp_path / "e.parquet")
+    context = RunContext()
+    assert [row.id for row in read(tmp_path / "e.parquet", None, context).rows] == ["a"]
+    failures = {failure.tile_id: failure.reason for failure in context.failures}
+    assert list(failures) == ["row 1", "row 3", "c"]
+    assert "has no id" in failures["row 1"]
+    with pytest.raises(TileError, match=r"row 1.*no id"):
+        read(tmp_path / "e.parquet", None, RunContext(strict=True))
+
+
+def test_changes_without_an_id_remove_no_tile(tmp_path: Path) -> None:
+    table = {"id": ["a", None, "c", ""], "embedding": [[1.0, 0], None, None, [1.0, 1]]}
+    context = RunContext()
+    vectors = pyarrow.array(table["embedding"], pyarrow.list_(pyarrow.float64()))
+    whole = pyarrow.table({"id": table["id"], "embedding": vectors})
+    for start, count, kept, removed in ((0, 4, ["a"], ("c",)), (1, 2, [], ("c",))):
+        parquet.write_table(whole.slice(start, count), tmp_path / "e.parquet")
+        changes = read_changes(tmp_path / "e.parquet", None, context)
+        found = [] if changes.content is None else [row.id for row in changes.content.rows]
+        assert (found, changes.missing) == (kept, removed)
+    assert [failure.tile_id for failure in context.failures] == ["row 1", "row 3", "row 0"]
+    parquet.write_table(pyarrow.table({"id": [""], "embedding": [[1.0]]}), tmp_path / "e.parquet")
+    with pytest.raises(NoUsableTiles, match="none of 1 rows has an id"):
+        read_changes(tmp_path / "e.parquet", None, context)
+
+
 def test_another_s_metadata_harms_nothing(tmp_path: Path) -> None:
     for told in (b"{", b"[]", b'{"model_fingerprint": null}'):
         plain = pyarrow.table({"id": ["a"], "embedding": [[1.0]]})
         plain = plain.replace_schema_metadata({b"rsretrieve": told, b"geo": b"{"})
         parquet.write_table(plain, tmp_path / "v.parquet")
         assert read(tmp_path / "v.parquet").facts["model_fingerprint"] == ""
+
+
+@pytest.mark.parametrize(
+    ("named", "kept"), [("/a/model", "/a/model"), ("./model", ""), ("model", ""), ("~/m", "")]
+)
+def test_a_relative_model_of_a_file_is_no_model(tmp_path: Path, named: str, kept: str) -> None:
+    told = json.dumps({"model": named, "model_fingerprint": "f"}).encode()
+    plain = pyarrow.table({"id": ["a"], "embedding": [[1.0]]})
+    parquet.write_table(
+        plain.replace_schema_metadata({b"rsretrieve": told}), tmp_path / "v.parquet"
+    )
+    assert read(tmp_path / "v.parquet").facts["model"] == kept
 
 
 @pytest.mark.parametrize(
