@@ -151,7 +151,8 @@ class Terminal:
             self._progress.remove_task(self._stage)
         self._stage = self._progress.add_task(name, total=total, note=self._note)
         if not self._err.is_terminal and not self._quiet and not name.startswith("epoch "):
-            self._err.print(f"{name} ({total} tiles)" if total else name)
+            counted = "blocks" if name.endswith(" blocks") else "tiles"
+            self._err.print(f"{name} ({total} {counted})" if total else name)
 
     def _stop_progress(self) -> None:
         # Before version 15, Rich prints an empty line at the end of a hidden bar, too.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rsretrieve.api.arguments.checks import PathLike, flag, text_of
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
@@ -56,6 +54,9 @@ def copy_index(
     with CallReport(progress) as call:
         one = str(source.path) if isinstance(source, Index) else text_of(source, "source")
         other, replaces = text_of(target, "target"), flag(overwrite, "overwrite")
-        if not copying.is_address(other):
-            OutputPaths(folder={"target": Path(other)}).check()
+        inputs, place = {"source": copying.local_folder(one)}, copying.local_folder(other)
+        if copying.is_address(other):
+            OutputPaths(inputs=inputs, kept={"target": place}).check()
+        else:
+            OutputPaths(folder={"target": place}, inputs=inputs).check()
         return copying.copy_index(one, other, call.context, overwrite=replaces)

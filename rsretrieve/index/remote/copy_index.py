@@ -30,7 +30,7 @@ def copy_index(
         What was copied.
 
     Raises:
-        InvalidArgument: both or none of them is an address.
+        InvalidArgument: both or none of them is an address, or one has a query or a fragment.
         IndexNotFound, IndexDamaged, OutputExists, OutputBusy, InputError: see `store_index` and
             `fetch_index`.
     """
@@ -50,7 +50,24 @@ def is_address(path: str) -> bool:
     return path.startswith((BUCKET_START, _FILE_START))
 
 
+def local_folder(path: str) -> Path | None:
+    """The folder that a path or an address of a store names; None for one in a bucket.
+
+    Raises:
+        InvalidArgument: the address has a query or a fragment.
+    """
+    if path.startswith(BUCKET_START):
+        return None
+    if not path.startswith(_FILE_START):
+        return Path(path)
+    if "?" in path or "#" in path:
+        raise InvalidArgument(
+            f"{path} has a query or a fragment, which no folder has",
+            hint="in an address, write %3F for ? and %23 for #",
+        )
+    return Path(unquote(urlsplit(path).path))
+
+
 def _storage(address: str) -> ShardStorage:
-    if address.startswith(_FILE_START):
-        return storage_at(unquote(urlsplit(address).path))
-    return storage_at(address)
+    folder = local_folder(address)
+    return storage_at(address if folder is None else str(folder))

@@ -13,7 +13,7 @@ from rsretrieve._core.folders.own_files import remove_own
 from rsretrieve._core.locks import only_writer
 from rsretrieve._core.text import decimal_size
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.errors import IndexDamaged, IndexNotFound, InputError
+from rsretrieve.errors import IndexDamaged, IndexNotFound, InputError, OutputRefused
 from rsretrieve.index.cluster.shard_storage import ShardStorage
 from rsretrieve.index.remote.listing import BLOCK_BYTES, LISTING, CopiedFile, Listing, block_name
 from rsretrieve.index.remote.store_index import IndexCopy
@@ -41,7 +41,7 @@ def fetch_index(
     Raises:
         IndexNotFound: the store holds no copy of an index there.
         IndexDamaged: the copy is damaged or incomplete.
-        OutputExists, OutputBusy: `folder` may not be written.
+        OutputExists, OutputRefused, OutputBusy: `folder` may not be written.
         InputError: the store does not answer, or the disk is too small.
     """
     refuse_to_overwrite(folder, overwrite=overwrite, kind=INDEX_FOLDER)
@@ -54,6 +54,7 @@ def fetch_index(
     listing = Listing.from_bytes(content, storage.where)
     with only_writer(folder, INDEX_FOLDER):
         partial = folder.absolute().with_name(f".{folder.absolute().name}.fetching")
+        _refuse_links(partial, partial / STORED_MODEL)
         _require_space(listing, partial)
         context.start_stage("copying blocks", sum(len(file.blocks) for file in listing.files))
         receiver = _Receiver(storage, (partial, folder), context)
@@ -67,6 +68,13 @@ def fetch_index(
                 (partial / file.name).replace(aside / file.name)
         remove_own(partial, INDEX_FOLDER.writes | {file.name for file in listing.files})
     return IndexCopy(str(folder), tiles, len(listing.files), listing.size, receiver.transferred)
+
+
+def _refuse_links(*folders: Path) -> None:
+    """Refuse links in place of the folders of an unfinished copy: they may lead anywhere."""
+    for folder in folders:
+        if folder.is_symlink():
+            raise OutputRefused(f"{folder} is a link, and is not written through", hint="remove it")
 
 
 def _require_space(listing: Listing, partial: Path) -> None:

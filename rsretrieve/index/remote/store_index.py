@@ -97,7 +97,8 @@ def store_index(
         )
     if earlier is not None and not overwrite and not _is_of(earlier, folder, storage):
         raise OutputExists(
-            f"{storage.where} holds another index", hint="choose another address, or --overwrite"
+            f"{storage.where} holds another index, or a damaged copy",
+            hint="choose another address, or --overwrite",
         )
     names = _names(folder, store.manifest)
     if CONFIG_FILE not in names and os.path.lexists(folder / CONFIG_FILE):
@@ -132,8 +133,11 @@ def _names(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _is_of(earlier: bytes, folder: Path, storage: ShardStorage) -> bool:
-    """Whether the copy that is there is one of exactly this index."""
-    listing = Listing.from_bytes(earlier, storage.where)
+    """Whether the copy that is there is one of exactly this index, and can be read."""
+    try:
+        listing = Listing.from_bytes(earlier, storage.where)
+    except IndexDamaged:
+        return False
     blocks = {file.name: file.blocks for file in listing.files}
     with open_regular(folder / MANIFEST_FILE) as stream:
         return blocks[MANIFEST_FILE] == tuple(map(_sha256, _blocks(stream)))

@@ -249,6 +249,18 @@ def test_a_link_in_an_unfinished_copy_is_not_written_through(index, store, tmp_p
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["", "model"])
+def test_a_link_in_place_of_an_unfinished_copy_is_not_written_through(index, store, tmp_path, name):
+    copied(index, store.folder.as_uri())
+    (tmp_path / "mine").mkdir()
+    link = tmp_path / ".back.fetching" / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "mine", target_is_directory=True)
+    with pytest.raises(OutputRefused, match="is a link"):
+        copied(store.folder.as_uri(), tmp_path / "back")
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
 def test_one_side_is_a_folder_and_the_other_an_address(tmp_path):
     for source, target in ((tmp_path, tmp_path), ("s3://a/b", "s3://a/c")):
         with pytest.raises(InvalidArgument, match="one of them"):
@@ -308,6 +320,31 @@ def test_a_damaged_listing_is_replaced_when_told(index, store):
     store.write(LISTING, content[:-20])
     copied(index, store.folder.as_uri(), overwrite=True)
     assert store.read(LISTING) == content
+
+
+def test_a_damaged_listing_counts_as_another_copy(index, store):
+    copied(index, store.folder.as_uri())
+    content = store.read(LISTING) or b""
+    for damaged in (content[:-20], content.replace(b'"size": ', b'"size": 7')):
+        store.write(LISTING, damaged)
+        with pytest.raises(OutputExists, match="damaged copy") as caught:
+            copied(index, store.folder.as_uri())
+        assert "--overwrite" in caught.value.hint
+        assert store.read(LISTING) == damaged
+
+
+@pytest.mark.parametrize("more", ["?d", "#d", "?", "?a=1#b"])
+def test_an_address_of_a_folder_has_no_query_and_no_fragment(index, store, tmp_path, more):
+    address = store.folder.as_uri() + more
+    with pytest.raises(InvalidArgument, match="query or a fragment") as caught:
+        copied(index, address)
+    assert "%3F" in caught.value.hint
+    with pytest.raises(InvalidArgument, match="query or a fragment"):
+        copied(address, tmp_path / "back")
+    assert not store.folder.exists()
+    odd = tmp_path / "a b#c?d"
+    copied(index, odd.as_uri())
+    assert (odd / LISTING).is_file()
 
 
 def test_what_the_user_put_beside_an_index_that_is_fetched_is_kept(index, store, tmp_path):

@@ -36,16 +36,18 @@ def copy_index(
     """
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from dataclasses import asdict
-        from pathlib import Path
 
         from rsretrieve._core.text import decimal_size
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.output_paths import OutputPaths
         from rsretrieve.index.remote.copy_index import copy_index as copied
-        from rsretrieve.index.remote.copy_index import is_address
+        from rsretrieve.index.remote.copy_index import is_address, local_folder
 
-        if not is_address(output):
-            OutputPaths(folder={"--output": Path(output)}).check()
+        inputs, place = {"INDEX": local_folder(source)}, local_folder(output)
+        if is_address(output):
+            OutputPaths(inputs=inputs, kept={"--output": place}).check()
+        else:
+            OutputPaths(folder={"--output": place}, inputs=inputs).check()
         context = RunContext(listener=terminal.listen)
         found = copied(source, output, context, overwrite=overwrite)
         terminal.result(

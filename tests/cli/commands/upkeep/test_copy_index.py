@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+import rsretrieve
+from rsretrieve.errors import OutputRefused
 
 
 @pytest.fixture
@@ -55,3 +59,40 @@ def test_no_copy_is_written_into_an_index(run, index, tmp_path):
     assert refused.code
     assert "index" in refused.err
     assert not (index / "inside").exists()
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("inside", ["", "store"])
+def test_no_store_is_made_in_an_index_or_a_model(run, index, model, tmp_path, inside):
+    other = tmp_path / "other"
+    shutil.copytree(index, other)
+    for folder in (index, other, Path(shutil.copytree(model, tmp_path / "model"))):
+        before = sorted(folder.iterdir())
+        address = (folder / inside).as_uri()
+        refused = run("copy-index", index, "--output", address, "--overwrite")
+        assert refused.code == 1
+        assert "lies in" in refused.err
+        with pytest.raises(OutputRefused):
+            rsretrieve.copy_index(index, address)
+        assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.medium
+def test_a_store_that_is_copied_is_not_replaced_by_its_copy(run, index, tmp_path):
+    outer = tmp_path / "outer"
+    store = (outer / "store").as_uri()
+    run("copy-index", index, "--output", store)
+    for target in (outer, outer / "store"):
+        refused = run("copy-index", store, "--output", target, "--overwrite")
+        assert refused.code == 1
+        assert "input" in refused.err
+
+
+@pytest.mark.medium
+def test_the_progress_of_a_copy_counts_blocks(run, index, tmp_path):
+    for source, target in ((index, tmp_path / "store"), (tmp_path / "store", tmp_path / "back")):
+        names = [path if path.name != "store" else path.as_uri() for path in (source, target)]
+        ran = run("copy-index", names[0], "--output", names[1])
+        assert ran.code == 0
+        assert "copying blocks (" in ran.err
+        assert " blocks)" in ran.err
