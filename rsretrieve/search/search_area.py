@@ -23,6 +23,7 @@ TURNS = (-360.0, 0.0, 360.0)
 _MOST_CROSSINGS = 2000  # repairing as many takes two seconds
 _MOST_PAIRS = 3_000_000  # of edges whose bounding boxes intersect
 _EDGES_AT_ONCE = 100
+_CONVERT = "convert it to longitude and latitude: ogr2ogr -t_srs EPSG:4326 out.geojson in"
 _INVALID_GEOJSON = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, IndexError),
     *(RecursionError, OverflowError, shapely.errors.ShapelyError),  # deeply nested JSON
@@ -88,12 +89,13 @@ def read_area(path: Path) -> Any:
         raise InputError(f"{path}: the file contains no polygon", hint=expected)
     if not np.isfinite(shapely.get_coordinates(polygons)).all():
         raise InputError(f"{path}: a coordinate of its polygons is not finite", hint=expected)
+    _refuse_other_crs(content, path)
     west, south, east, north = shapely.total_bounds(polygons)
     if not (west >= -540 and east <= 540 and south >= -90 and north <= 90):
         raise InputError(
             f"{path}: its polygons extend from {west:g},{south:g} to {east:g},{north:g}, which "
             "are not degrees",
-            hint="convert it to longitude and latitude: ogr2ogr -t_srs EPSG:4326 out.geojson in",
+            hint=_CONVERT,
         )
     try:
         area = _wrapped(_union(_valid(polygons, path)))
@@ -104,6 +106,29 @@ def read_area(path: Path) -> Any:
     if area.is_empty:
         raise InputError(f"{path}: no polygon in it has an area", hint=expected)
     return area
+
+
+def _refuse_other_crs(content: dict[str, Any], path: Path) -> None:
+    """Refuse coordinates that are not degrees by the `crs` member of earlier GeoJSON.
+
+    Raises:
+        InputError: it names a CRS without longitude and latitude, or an unknown one.
+    """
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        name = content["crs"]["properties"]["name"]
+    except (KeyError, TypeError):  # there is none, or it is null or a link
+        return
+    try:
+        is_in_degrees = CRS.from_user_input(str(name)).is_geographic
+    except CRSError:
+        is_in_degrees = False
+    if not is_in_degrees:
+        raise InputError(
+            f"{path}: its coordinates are in {str(name)[:80]!r}, not in degrees", hint=_CONVERT
+        )
 
 
 def _valid(polygons: list[Any], path: Path) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,28 @@ def test_a_file_without_polygons_in_degrees_is_refused(
         read_area(area_file(tmp_path, content))
     assert str(tmp_path) in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("crs", "is_read"),
+    [
+        *((f"urn:ogc:def:crs:{name}", True) for name in ("OGC:1.3:CRS84", "EPSG::4326")),
+        *(("EPSG:4258", True), ("EPSG:32632", False), ("urn:ogc:def:crs:EPSG::3857", False)),
+        *(("nonsense", False), (None, True)),
+    ],
+)
+def test_the_crs_that_earlier_geojson_names_must_be_in_degrees(
+    tmp_path: Path, crs: str | None, is_read: bool
+) -> None:
+    named = None if crs is None else {"type": "name", "properties": {"name": crs}}
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [20, 0], [20, 10], [0, 10], [0, 0]]]}
+    (tmp_path / "a.geojson").write_text(json.dumps({**square, "crs": named}))
+    if is_read:
+        assert read_area(tmp_path / "a.geojson").area == pytest.approx(200)
+    else:
+        with pytest.raises(InputError, match="not in degrees") as caught:
+            read_area(tmp_path / "a.geojson")
+        assert "ogr2ogr" in caught.value.hint
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
