@@ -16,7 +16,6 @@ from rsretrieve.index.store.manifest import Manifest
 from rsretrieve.index.vectors import lists_on_disk
 from rsretrieve.index.vectors.choose_kind import (
     AUTO,
-    EXACT_KEY,
     IndexGoal,
     IndexPlan,
     plan_index,
@@ -226,7 +225,7 @@ def _plan_index(
 def _keeps_fixed_kind(goal: IndexGoal, manifest: Manifest) -> bool:
     """Whether an update changes the recall or the memory limit of a kind that the user fixed."""
     before = goal_from_manifest(manifest)
-    return goal.key not in (AUTO, EXACT_KEY) and goal.key == before.key and goal != before
+    return goal.key != AUTO and goal.key == before.key and goal != before
 
 
 def _differs_in_kind(kept: str, better: str) -> bool:

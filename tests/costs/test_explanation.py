@@ -124,7 +124,10 @@ def test_a_kind_of_unknown_costs_is_named(key: str) -> None:
 def test_a_kind_that_cannot_be_built_is_refused_before_anything_is_measured(
     key: str, count: int, dimensions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rsretrieve.costs.explanation.measure_machine", pytest.fail)
+    def measured(*_: object) -> None:
+        pytest.fail("it was measured")
+
+    monkeypatch.setattr("rsretrieve.costs.explanation.measure_machine", measured)
     with pytest.raises(InvalidArgument, match=f"cannot build '{key}'"):
         explain_costs(CostQuestion((100_000, count), dimensions, IndexGoal(key)))
 

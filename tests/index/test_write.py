@@ -12,6 +12,7 @@ import pytest
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.index import write as module
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index
+from rsretrieve.index.store.kept_goal import goal_from_manifest
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors import fit, lists_on_disk
 from rsretrieve.index.vectors.choose_kind import IndexGoal
@@ -20,7 +21,6 @@ from rsretrieve.index.write import (
     BuildResult,
     IndexBuildOptions,
     PreviousIndex,
-    goal_from_manifest,
     write_index,
 )
 from rsretrieve.progress import Event, Noticed

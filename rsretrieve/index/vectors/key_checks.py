@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.vectors.choose_kind import predicted_bytes
 from rsretrieve.index.vectors.faiss_loader import (
     faiss_module,
     inverted_lists_of,
@@ -55,7 +56,9 @@ def check_key(key: str, dimensions: int, most: int | None = None) -> None:
         check_cells(key, most)
     small = re.sub(r"IVF\d+", "IVF1", key)  # its cells are allocated
     try:
-        _try_to_fill(new_index(small, dimensions), key)
+        index = new_index(small, dimensions)
+        if predicted_bytes(key, 1, dimensions) is None:
+            _try_to_fill(index, key)
     except RuntimeError as error:
         near = difflib.get_close_matches(key, _COMMON_KEYS, n=2, cutoff=0.4)
         raise InvalidArgument(
@@ -66,7 +69,7 @@ def check_key(key: str, dimensions: int, most: int | None = None) -> None:
 
 
 def _try_to_fill(index: Any, key: str) -> None:
-    """Do what fails for some kinds as soon as it is tried; training whole kinds would take seconds.
+    """Try what fails for unusual kinds at once; to train them whole would take seconds.
 
     Raises:
         RuntimeError: the kind takes no vectors without ids; none can be added; or there are too
