@@ -80,7 +80,8 @@ def build_index(
             those that are gone. It keeps its kind and its training, unless `index`, `recall`,
             `memory` or `append_only` is given with another value than its default; those not
             given stay as they were.
-        overwrite: replace an index that is there; a folder that is no index never is.
+        overwrite: replace an index that is there; a folder that is no index never is. With
+            `update`: also remove tiles that are gone if they are most of the index.
         engine: `local`, or `ray`: processes of a Ray cluster embed, shard by shard. The next four
             are for it.
         address: `HOST:PORT` of the cluster, or `auto`; by default the one in `RAY_ADDRESS`, or
