@@ -119,15 +119,21 @@ def _reusable_from_index(
     return reusable
 
 
+SOON_EMBEDDED = 1_000
+"""So many tiles are embedded again in a minute or two."""
+
+
 def require_most_tiles(run: IndexRun, store: IndexStore, reusable: ReusableTiles) -> None:
     """Refuse an update that would leave less than half of an index, as on a disk that is away.
 
     Raises:
-        InvalidArgument: it would. An update of scenes that are cut in another way is not refused.
+        InvalidArgument: it would, and many vectors would be lost. An update of scenes that are cut
+            in another way is not refused.
     """
     known = {*store.rows.column("id"), *(row.id for row in store.skipped)}
     lost = reusable.removed - sum(tile.id not in known for tile in run.tiles)
-    if lost > MOST_REMOVED * len(store.rows) and store.manifest.windows == windows_json(run.tiles):
+    is_large = lost >= SOON_EMBEDDED and lost > MOST_REMOVED * len(store.rows)
+    if is_large and store.manifest.windows == windows_json(run.tiles):
         raise InvalidArgument(
             f"{reusable.removed:,} of the {len(store.rows):,} tiles of {store.folder} are not "
             "among TILES, and --update would remove them",

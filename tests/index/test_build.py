@@ -27,7 +27,7 @@ from rsretrieve.errors import (
     OutputExists,
     TileError,
 )
-from rsretrieve.index import build
+from rsretrieve.index import build, reuse
 from rsretrieve.index import embed_tiles as embedding
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, embed_tiles
@@ -270,11 +270,7 @@ def test_an_update_takes_on_the_order_of_today(model: Model, root: Path, folder:
 def test_an_update_to_wholly_other_tiles_keeps_nothing(
     model: Model, root: Path, folder: Path, tiles: TileSet
 ) -> None:
-    others = tiles.select([10, 11])
-    with pytest.raises(InvalidArgument, match=r"8 of the 8 tiles of .* --update would remove"):
-        index(model, others, folder, update=True)
-    assert len(open_index(folder).rows) == 8
-    summary = index(model, others, folder, update=True, overwrite=True)
+    summary = index(model, tiles.select([10, 11]), folder, update=True)
     assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (2, 2, 8, 0)
 
 
@@ -287,9 +283,15 @@ def test_an_update_to_as_many_other_tiles_is_no_loss(
     assert (summary.tiles, summary.removed, len(embedded_ids)) == (8, 8, 8)
 
 
-def test_an_update_without_most_of_the_tiles_is_refused_before_one_is_embedded(
-    model: Model, root: Path, folder: Path, tiles: TileSet, embedded_ids: list[str]
+def test_an_update_without_most_of_many_tiles_is_refused_before_one_is_embedded(
+    model: Model,
+    root: Path,
+    folder: Path,
+    tiles: TileSet,
+    embedded_ids: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reuse, "SOON_EMBEDDED", 4)
     for path in paths(root)[2:]:
         path.unlink()
     shutil.copyfile(tiles[10].path, root / "new.tif")
@@ -298,6 +300,8 @@ def test_an_update_without_most_of_the_tiles_is_refused_before_one_is_embedded(
     assert "--overwrite" in caught.value.hint
     assert embedded_ids == []
     assert len(open_index(folder).rows) == 8
+    summary = index(model, find_tiles(root), folder, update=True, overwrite=True)
+    assert (summary.tiles, summary.added, summary.removed) == (3, 1, 6)
 
 
 def test_one_bad_new_tile_never_ends_an_update(model: Model, root: Path, folder: Path) -> None:
