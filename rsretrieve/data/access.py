@@ -28,7 +28,8 @@ from rsretrieve.data.workers.confinement import Policy, enforced
 from rsretrieve.errors import TileError
 
 TRUST_HINT = "give --trust-sources if you trust who named it"
-_REMOTE = ("http", "https", "s3", "gs", "az")
+_REMOTE = {"http": "curl", "https": "curl", "s3": "s3", "gs": "gs", "az": "az"}
+"""Schemes of public addresses, and GDAL's file systems for them."""
 _ASKS_A_NETWORK = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|webhdfs|hdfs)|[a-z0-9+]+://", re.I)
 _CONFINED_SUFFIXES, _CONFINED_START = (".img",), b"EHFA_HEADER_TAG"
 _MAX_FILES = 2000
@@ -134,7 +135,9 @@ def _is_here(path: str, folder: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    return name.partition(".")[0].lower()
+    """The part of a name that sidecars share; a file such as `.netrc` has one of its own."""
+    bare = name.lstrip(".")
+    return (name[: len(name) - len(bare)] + bare.partition(".")[0]).lower()
 
 
 def policy_for(tile: Tile, readable: Readable) -> Policy:
@@ -184,6 +187,17 @@ def _of_remote(tile: Tile) -> Policy:
     proxy = guard_address()
     ports = (int(proxy.rpartition(":")[2]),) if proxy else ()
     return Policy(tuple(for_files()), (), network=True, ports=ports, proxy=proxy)
+
+
+def gdal_name_of(url: str) -> str:
+    """GDAL's name for a public address, by which it opens the file in no other way.
+
+    >>> gdal_name_of("s3://bucket/a.tif"), gdal_name_of("https://a.org/b.tif")
+    ('/vsis3/bucket/a.tif', '/vsicurl/https://a.org/b.tif')
+    """
+    scheme, _, rest = url.partition("://")
+    kind = _REMOTE[scheme.lower()]
+    return f"/vsicurl/{url}" if kind == "curl" else f"/vsi{kind}/{rest}"
 
 
 def hosts_of(tiles: Iterable[Tile]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
-from rsretrieve.data.access import is_trusted
+from rsretrieve.data.access import gdal_name_of, is_trusted
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.dates.header_dates import time_in_header
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
@@ -28,7 +28,11 @@ from rsretrieve.data.reading.raw_tile import (
     require_openable,
     require_readable_type,
 )
-from rsretrieve.data.reading.sidecars import require_harmless_sidecars, require_own_overviews
+from rsretrieve.data.reading.sidecars import (
+    require_harmless_sidecars,
+    require_own_header,
+    require_own_overviews,
+)
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.workers.limits import measure_base
 from rsretrieve.data.workers.process import current_policy
@@ -38,10 +42,6 @@ if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 _IDLE_RASTERS = 8
-_FILE_SYSTEMS = {
-    **{"http": "curl", "https": "curl"},
-    **{"s3": "s3", "gs": "gs", "az": "az"},
-}
 _UNRECOGNISED = "not recognized as being in a supported file format"
 
 
@@ -206,12 +206,12 @@ def _opened_file(tile: Tile) -> DatasetReader:
     path = tile.path
     if not is_trusted(tile):
         if not tile.location.is_local:
-            path = _of_gdal(path)
+            path = gdal_name_of(path)
         else:
             require_harmless_sidecars(tile.id, path)
         try:
             # `rasterio.open` accepts one driver only; `DatasetReader` accepts several.
-            return rasterio.DatasetReader(path, driver=_drivers_here())
+            dataset = rasterio.DatasetReader(path, driver=_drivers_here())
         except RasterioIOError as error:
             reason = None
             if _UNRECOGNISED in str(error) and tile.location.is_local:
@@ -220,6 +220,8 @@ def _opened_file(tile: Tile) -> DatasetReader:
             if reason is None:
                 raise
             raise TileError(tile.id, reason) from error
+        require_own_header(tile.id, path, dataset)
+        return dataset
     try:
         return rasterio.open(path)
     except RasterioIOError as error:
@@ -234,13 +236,6 @@ def _drivers_here() -> list[str]:
     policy = current_policy()
     known = None if policy is None else policy.drivers
     return for_files() if known is None else list(known)
-
-
-def _of_gdal(url: str) -> str:
-    """GDAL's name for a public address, by which it opens the file in no other way."""
-    scheme, _, rest = url.partition("://")
-    kind = _FILE_SYSTEMS[scheme.lower()]
-    return f"/vsicurl/{url}" if kind == "curl" else f"/vsi{kind}/{rest}"
 
 
 @dataclass

@@ -21,6 +21,10 @@ _OF_TIFF = (".ovr", ".msk")
 _TEXTS = (".aux.xml", ".prj", ".tab", ".rpb", "_rpc.txt")
 _ENDINGS = (*_TEXTS, *_OF_TIFF, ".aux", ".hdr")
 _WORLD = ("w", ".wld")  # how the names of world files end: `.jgw`, `.pngw`, …
+_RAW_BY_HEADER = ("ENVI", "EHdr")
+"""Drivers of files of plain values, which another file describes."""
+_RAW_BY_NAME = ("SRTMHGT",)
+"""Drivers of files of plain values, which their own name describes."""
 _MAX_TEXT_BYTES = 32 << 20  # GDAL reads an `.aux.xml` into memory as a whole
 _DEPTH = 3  # a mask may have overviews, and these a mask
 _SETTLED_NS = 2_000_000_000  # a folder that changed later may change again within a clock's tick
@@ -141,6 +145,46 @@ def require_own_overviews(tile_id: str, dataset: Any) -> None:
         )
 
 
+def require_own_header(tile_id: str, path: str, dataset: Any) -> None:
+    """Refuse a raster of a raw format whose header and pixels do not belong to each other.
+
+    Any file can be shown as pixels of such a format. Therefore a link leads only to a file that
+    would be the same raster without the link.
+
+    Args:
+        tile_id: the tile.
+        path: its file.
+        dataset: rasterio's.
+
+    Raises:
+        TileError: the header lies in another folder, or has another name than the pixels.
+    """
+    kind, real = dataset.driver, os.path.realpath(path)
+    name = os.path.basename(real).lower()  # noqa: PTH119
+    if kind in _RAW_BY_NAME and name != os.path.basename(path).lower():  # noqa: PTH119
+        raise TileError(tile_id, f"is a link to a file of another name, which is no {kind} file")
+    if kind not in _RAW_BY_HEADER:
+        return
+    stem = os.path.splitext(real)[0]  # noqa: PTH122
+    for other in filter(os.path.lexists, dataset.files):
+        header = os.path.realpath(other)
+        if header != real and not _belongs(header, real, stem):
+            short = os.path.basename(other)  # noqa: PTH119
+            raise TileError(
+                tile_id,
+                f"{short} describes its pixels, which lie elsewhere by a link: put both files "
+                "into one folder, without links",
+            )
+
+
+def _belongs(header: str, real: str, stem: str) -> bool:
+    """Whether a file is named like a file of pixels, in the same folder."""
+    same_folder = os.path.split(header)[0] == os.path.split(real)[0]
+    starts = (os.path.splitext(header)[0].lower(), header.lower())  # noqa: PTH122
+    known = stem.lower(), real.lower()
+    return same_folder and (starts[0] in known or starts[1].startswith(f"{known[1]}."))
+
+
 def _require_tiff(tile_id: str, path: str, folder: str, depth: int = 0) -> None:
     """Refuse an overview or a mask that is not a TIFF in this folder; also its own ones."""
     import rasterio
@@ -231,4 +275,6 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def _stem(name: str) -> str:
-    return name.partition(".")[0].lower()
+    """As in `access`: a file such as `.netrc` has a stem of its own."""
+    bare = name.lstrip(".")
+    return (name[: len(name) - len(bare)] + bare.partition(".")[0]).lower()
