@@ -18,7 +18,7 @@ from time import sleep
 from PIL import Image
 
 from rsretrieve.data.reading.chunk_reader import Read
-from rsretrieve.data.reading.preview import Previewed, reduced
+from rsretrieve.data.reading.preview import PREVIEW, Previewed, reduced
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, TileError
@@ -152,7 +152,7 @@ class PictureMaker:
             by_id[tile.id] = picture
             tiles.append(reduced(shown, 2 * side_px))
         shape = Previewed(side_px, self._bands)
-        for read in read_in_order(TileSet("the page", tuple(tiles)), shape, workers=1):
+        for read in read_in_order(TileSet("the page", tuple(tiles)), shape, 1, fits=PREVIEW):
             picture = by_id[read.tile.id]
             if isinstance(read, Read):
                 yield picture, _webp(Image.fromarray(read.content))

@@ -13,7 +13,7 @@ from rsretrieve._core.paths import Location
 from rsretrieve._core.text import shortened_in_middle
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.reading.chunk_reader import Read
-from rsretrieve.data.reading.preview import Previewed, reduced
+from rsretrieve.data.reading.preview import PREVIEW, Previewed, reduced
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.search.search import QueryResult
@@ -184,7 +184,8 @@ def _pictures(
     small = [replace(reduced(tile, 2 * THUMBNAIL_PX), id=str(n)) for n, tile in numbered]
     if trusted:
         small = [replace(tile, trust=Trust.TRUSTED) for tile in small]
-    reads = read_in_order(TileSet("the sheet", tuple(small)), Previewed(THUMBNAIL_PX, bands))
+    shown = TileSet("the sheet", tuple(small))
+    reads = read_in_order(shown, Previewed(THUMBNAIL_PX, bands), fits=PREVIEW)
     return {
         name: Image.fromarray(read.content)
         for name, read in zip(wanted, reads)

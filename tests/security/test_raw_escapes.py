@@ -1,4 +1,4 @@
-"""A raw format shows any bytes as pixels: its header, or its name, may not lead to a private file."""
+"""A raw format shows any bytes as pixels: no header and no name leads to a private file."""
 
 from __future__ import annotations
 

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from rsretrieve._core.knn import Neighbours
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreements
 from rsretrieve.audit.duplicates.equal_vectors import NO_OTHER, equal_with_another_label
-from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
+from rsretrieve.audit.duplicates.thumbprint import (
+    COARSE_DIRECTION,
+    THUMBPRINT,
+    to_coarse_direction,
+    to_thumbprint,
+)
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.read_tiles import read_in_order
@@ -139,7 +144,8 @@ def _coarse_directions(
 ) -> NDArray[np.float16]:
     """(n, 256) float16; zeros, which match nothing, for a tile that can no longer be read."""
     found = np.zeros((len(rows), 256), np.float16)
-    for number, read in enumerate(read_in_order(tiles.select(rows.tolist()), to_coarse_direction)):
+    reads = read_in_order(tiles.select(rows.tolist()), to_coarse_direction, fits=COARSE_DIRECTION)
+    for number, read in enumerate(reads):
         if isinstance(read, Read):
             found[number] = read.content
         context.advance(1)
@@ -162,7 +168,7 @@ def _thumbprints(tiles: TileSet, rows: NDArray[np.int64], context: RunContext) -
     """Row → thumbprint; tiles that can no longer be read are left out."""
     context.start_stage("reading candidates for near-duplicates", len(rows))
     found = {}
-    reads = read_in_order(tiles.select(rows.tolist()), to_thumbprint)
+    reads = read_in_order(tiles.select(rows.tolist()), to_thumbprint, fits=THUMBPRINT)
     for row, read in zip(rows.tolist(), reads):
         if isinstance(read, Read):
             found[row] = read.content

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsretrieve.data.reading.content_forms import ArrayForm
 from rsretrieve.data.reading.raw_tile import RawTile
 
 SIDE_PX = 64
@@ -35,6 +36,12 @@ def thumbprint(raw: RawTile) -> NDArray[np.float32]:
     padded = np.pad(small, _MARGIN_PX, mode="symmetric")
     passed = np.fft.irfft2(np.fft.rfft2(padded) * _band_pass(), s=padded.shape)
     return np.asarray(passed[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX], np.float32)
+
+
+THUMBPRINT = ArrayForm("float32", (SIDE_PX, SIDE_PX))
+"""The form of `to_thumbprint`."""
+COARSE_DIRECTION = ArrayForm("float16", (COARSE_PX**2,))
+"""The form of `to_coarse_direction`."""
 
 
 def to_thumbprint(_: str, raw: RawTile) -> NDArray[np.float32]:

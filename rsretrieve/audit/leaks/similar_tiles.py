@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.knn import knn_search
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, agreements
-from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
+from rsretrieve.audit.duplicates.thumbprint import (
+    COARSE_DIRECTION,
+    THUMBPRINT,
+    to_coarse_direction,
+    to_thumbprint,
+)
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.read_tiles import read_in_order
@@ -77,9 +82,11 @@ def _read(
 ) -> Iterator[tuple[int, Any]]:
     """What `process` makes of some tiles; a context gets those that cannot be read."""
     start = 0
+    fits = THUMBPRINT if process is to_thumbprint else COARSE_DIRECTION
     for tiles in lists:
         own = rows[(rows >= start) & (rows < start + len(tiles))]
-        for row, read in zip(own.tolist(), read_in_order(tiles.select(list(own - start)), process)):
+        reads = read_in_order(tiles.select(list(own - start)), process, fits=fits)
+        for row, read in zip(own.tolist(), reads):
             if context is not None:
                 _report(read, context)
             if not isinstance(read, Failure):

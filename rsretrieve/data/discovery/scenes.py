@@ -24,7 +24,7 @@ from rsretrieve.data.windowing import (
     windows_of,
 )
 from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
-from rsretrieve.data.workers.worker import WorkerLost
+from rsretrieve.data.workers.worker import WorkerLost, require_reply
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
 
 _MANY_WINDOWS, _SAMPLES_PER_SIDE = 5_000, 4
@@ -88,7 +88,8 @@ def facts_of_images(images: TileSet) -> dict[str, SceneFacts]:
     def facts_of(slot: WorkerSlot, image: Tile) -> SceneFacts | None:
         with suppress(TileError, WorkerLost):  # the reader tells why
             limit_s = image.location.time_limit_s
-            return slot.call(read_image_facts, image, limit_s, policy_for(image, readable))
+            facts = slot.call(read_image_facts, image, limit_s, policy_for(image, readable))
+            return facts if isinstance(facts, SceneFacts) else None
         return None
 
     with worker_slots(1) as (slot,):
@@ -112,11 +113,12 @@ def _facts_of(
         try:
             policy, limit_s = policy_for(scene, readable), scene.location.time_limit_s
             facts = slot.call(read_facts, scene, limit_s, policy)
+            require_reply(isinstance(facts, SceneFacts), "no facts of a scene")
             if sample := _sample_of(scene, facts, choices, max_windows):
                 slot.call(require_one_readable, sample, limit_s, policy)
             return facts
         except TileError as error:
-            return error
+            return TileError(scene.id, error.reason)
         except WorkerLost as lost:
             return TileError(scene.id, lost.reason)
 

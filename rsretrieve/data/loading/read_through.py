@@ -14,6 +14,7 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.tile_cache import KeptTile, PixelCache, key_of, open_cache
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.reading.chunk_reader import Read
+from rsretrieve.data.reading.content_forms import ArrayForm, TupleForm
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
@@ -51,9 +52,15 @@ def read_preprocessed(
 def _from_files(
     tiles: TileSet, preprocessing: Preprocessing, workers: int | None = None
 ) -> Iterator[Read[Content] | Failure]:
-    made = _Preprocessed(preprocessing)
+    size_px = preprocessing.size_px
+    pixels = ArrayForm(preprocessing.dtype, (len(preprocessing.bands), size_px, size_px), True)
     return read_in_order(
-        tiles, made, workers, jpeg_px=preprocessing.jpeg_px, expected=preprocessing.expected
+        tiles,
+        _Preprocessed(preprocessing),
+        workers,
+        jpeg_px=preprocessing.jpeg_px,
+        expected=preprocessing.expected,
+        fits=TupleForm((pixels, Place | None, AcquisitionTime | None)),
     )
 
 

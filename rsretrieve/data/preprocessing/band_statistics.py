@@ -111,7 +111,7 @@ def _sample(tiles: TileSet, expected: Expected) -> tuple[list[RawTile], list[Fai
     sample = order[:SAMPLED_TILES]
     if tiles.windows is not None:
         sample.sort()  # in the order of the scenes' blocks
-    for read in read_in_order(tiles.select(sample), _thinned, expected=expected):
+    for read in read_in_order(tiles.select(sample), _thinned, expected=expected, fits=_is_row):
         if isinstance(read, Failure):
             failures.append(read)
         else:
@@ -123,6 +123,11 @@ def _in_packing(raws: Sequence[RawTile], expected: Expected) -> Iterator[RawTile
     for raw in raws:
         with suppress(TileError):  # values beyond ±1e30; training tells which tile has them
             yield in_packing("", raw, expected)
+
+
+def _is_row(content: object) -> bool:
+    """Whether a content has the form of `_thinned`."""
+    return isinstance(content, RawTile) and content.values.ndim == 2 and content.values.size > 0
 
 
 def _thinned(_: str, raw: RawTile) -> RawTile:

@@ -10,6 +10,7 @@ import numpy as np
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.profile.tile_scale import LONGEST, Range, TileScale
 from rsretrieve.data.reading.chunk_reader import Read
+from rsretrieve.data.reading.content_forms import TupleForm
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
@@ -68,8 +69,12 @@ def _read_sizes(tiles: TileSet) -> list[tuple[float | None, float | None]]:
     """The sides in pixels and in metres of tiles, of those that can be read."""
     if not len(tiles):
         return []
-    found = [read.content for read in read_in_order(tiles, _size_of) if isinstance(read, Read)]
+    reads = read_in_order(tiles, _size_of, fits=_SIZE_AND_PLACE)
+    found = [read.content for read in reads if isinstance(read, Read)]
     return [(_side_of(shape), ground_side_m(place)) for shape, place in found]
+
+
+_SIZE_AND_PLACE = TupleForm((TupleForm((int, int)), Place | None))
 
 
 def _size_of(_: str, raw: RawTile) -> tuple[tuple[int, int], Place | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from rsretrieve._core.paths import TIME_LIMIT_S
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note, known_notes
+from rsretrieve.data.reading.content_forms import Fits, anything
 from rsretrieve.data.reading.decode_chunk import (
     Chunk,
     ReadFailure,
@@ -21,7 +23,7 @@ from rsretrieve.data.reading.decode_chunk import (
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.workers.confinement import Policy
 from rsretrieve.data.workers.pool import WorkerSlot
-from rsretrieve.data.workers.worker import WorkerLost
+from rsretrieve.data.workers.worker import WorkerLost, require_reply
 from rsretrieve.errors import TileError
 
 T = TypeVar("T")
@@ -54,10 +56,11 @@ class ChunkReader(Generic[T]):
     Args:
         decoder: what workers do with a chunk; it is pickled to get there.
         readable: what workers may read.
+        fits: whether the content of a tile has the form that the decoder gives.
     """
 
-    def __init__(self, decoder: Decoder[T], readable: Readable) -> None:
-        self._decoder, self._readable = decoder, readable
+    def __init__(self, decoder: Decoder[T], readable: Readable, fits: Fits = anything) -> None:
+        self._decoder, self._readable, self._fits = decoder, readable, fits
         self._lost_workers: Counter[str] = Counter()
         self._failed_windows: Counter[str] = Counter()
         self._readable_paths: set[str] = set()
@@ -84,7 +87,7 @@ class ChunkReader(Generic[T]):
         try:
             limit_s = chunk[0][0].location.time_limit_s
             results = slot.call(self._decoder, chunk, limit_s, policy)
-            _require_one_a_tile(chunk, results)
+            _require_one_a_tile(chunk, results, self._fits)
             self._count_failures(chunk, results)
             return [*map(_read_or_failure, (tile for run in chunk for tile in run), results)]
         except WorkerLost as lost:
@@ -129,16 +132,19 @@ class ChunkReader(Generic[T]):
         return [*first, *failed, *(self.read(slot, after) if after else [])]
 
     def finish(self, slot: WorkerSlot) -> None:
-        """Close what the slot's worker keeps open."""
-        if slot.policy is not None:
+        """Close what the slot's worker keeps open; a worker that fails in this has replied."""
+        if slot.policy is None:
+            return
+        with suppress(WorkerLost, TileError):
             slot.call(close_rasters, None, TIME_LIMIT_S, slot.policy)
 
 
-def _require_one_a_tile(chunk: Chunk, results: Any) -> None:
+def _require_one_a_tile(chunk: Chunk, results: Any, fits: Fits) -> None:
     """Raise a `WorkerLost` unless a worker sent one result for every tile: it may send anything."""
-    is_whole = isinstance(results, list) and len(results) == sum(map(len, chunk))
-    if not is_whole or not all(map(_is_result, results)):
-        raise WorkerLost("the decoder sent an invalid reply (not one result a tile)")
+    is_whole = isinstance(results, tuple) and len(results) == sum(map(len, chunk))
+    require_reply(is_whole and all(map(_is_result, results)), "not one result a tile")
+    contents = (result[0] for result in results if not isinstance(result, ReadFailure))
+    require_reply(all(map(fits, contents)), "a result of another form")
 
 
 def _is_result(result: object) -> bool:

@@ -11,10 +11,14 @@ from PIL import Image
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note
+from rsretrieve.data.reading.content_forms import ArrayForm
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TileError
+
+PREVIEW = ArrayForm("uint8", (None, None, 3))
+"""The form of a tile's image."""
 
 
 def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
@@ -30,7 +34,8 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
     Raises:
         TileError: the tile cannot be read.
     """
-    (read,) = read_in_order(TileSet("", (reduced(tile, 2 * size_px),)), Previewed(size_px, bands))
+    tiles = TileSet("", (reduced(tile, 2 * size_px),))
+    (read,) = read_in_order(tiles, Previewed(size_px, bands), fits=PREVIEW)
     if isinstance(read, Failure):
         raise TileError(tile.id, read.reason)
     return Image.fromarray(read.content)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.notes import Note
+from rsretrieve.data.notes import Note, known_notes
 from rsretrieve.data.pixels.expected import Expected
 from rsretrieve.data.pixels.meaning import READ_AS_FLOAT32, READ_AS_THEY_ARE
 from rsretrieve.data.pixels.packing import Packing
@@ -54,12 +54,6 @@ class RawTile:
     notes: tuple[Note, ...] = ()
     taken: AcquisitionTime | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # For processes: most tiles have neither scale, notes nor date, and there are many.
-        more: tuple[Any, ...] = (self.packing, self.notes, self.taken)
-        more = more if any(value not in (None, ()) for value in more) else ()
-        return RawTile, (self.values, self.valid, self.place, *more)
-
     @property
     def is_blank(self) -> bool:
         """Whether every value is 0. The first value, or the first row, decides for most tiles."""
@@ -73,6 +67,30 @@ class RawTile:
         if self.is_blank:
             return 1.0
         return 0.0 if self.valid is None else 1 - float(self.valid.mean())
+
+
+def received_tile(
+    values: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    place: object,
+    packing: object,
+    notes: tuple[str, ...],
+    taken: object,
+) -> RawTile:
+    """A tile that a worker sent.
+
+    Raises:
+        ValueError: it is none: workers are not trusted.
+    """
+    if str(values.dtype) not in READ_AS_THEY_ARE and values.dtype != np.float32:
+        raise ValueError(f"pixels of {values.dtype}")
+    if valid is not None and (valid.dtype != np.bool_ or valid.shape != values.shape):
+        raise ValueError("a mask that does not fit the pixels")
+    if not isinstance(place, Place | None) or not isinstance(packing, Packing | None):
+        raise ValueError("a tile without a place or a packing")
+    if not isinstance(taken, AcquisitionTime | None):
+        raise ValueError("a tile without a time")
+    return RawTile(values, valid, place, packing, known_notes(notes), taken)
 
 
 def in_packing(tile_id: str, raw: RawTile, expected: Expected) -> RawTile:

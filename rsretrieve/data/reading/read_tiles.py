@@ -13,9 +13,13 @@ from typing import Generic, TypeVar
 
 from rsretrieve._core.paths import Location
 from rsretrieve.data.access import Readable
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.geo.place import Place
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.chunk_reader import ChunkReader, Decoder, Read
+from rsretrieve.data.reading.content_forms import Fits, TupleForm, anything
 from rsretrieve.data.reading.decode_chunk import Chunk, ChunkDecoder, Header, HeaderDecoder, Process
 from rsretrieve.data.reading.window_batches import runs_of
 from rsretrieve.data.tile import Tile, TileSet
@@ -23,6 +27,7 @@ from rsretrieve.data.workers.pool import worker_slots
 
 T = TypeVar("T")
 
+_HEADER_FORM = TupleForm((Packing | None, Place | None, AcquisitionTime | None))
 _CHUNK_TILES = 8
 _RUNS_IN_A_ROW = 2  # of windows for one worker: where two workers meet, blocks are decoded twice
 _WORKER_START_PX = 16 << 20  # of windows, which are read while one worker starts
@@ -34,6 +39,7 @@ def read_in_order(
     workers: int | None = None,
     jpeg_px: int | None = None,
     expected: Expected = ANYTHING,
+    fits: Fits = anything,
 ) -> Iterator[Read[T] | Failure]:
     """Read tiles in several processes and yield them in their order.
 
@@ -43,14 +49,15 @@ def read_in_order(
     Args:
         tiles: the tiles.
         process: makes the content of a tile from its id and its pixels. It runs in the worker
-            processes; it and its results are pickled.
+            processes; it is pickled, and its results are sent as `send_reply` does.
         workers: the number of processes; by default one a core, fewer for few tiles. A few
             tiles, or a few runs of windows, are read ahead for each worker, never more.
         jpeg_px: JPEG tiles may be decoded at reduced size, each side at least this long.
         expected: what is known about the tiles.
+        fits: whether a content has the form that `process` gives: a worker may send another one.
     """
     decoder = ChunkDecoder(process, tiles.windows, jpeg_px, expected)
-    return _decoded(tiles, decoder, workers)
+    return _decoded(tiles, decoder, workers, fits)
 
 
 def read_headers_in_order(
@@ -62,15 +69,15 @@ def read_headers_in_order(
         tiles: the tiles.
         expected: what is known about them.
     """
-    return _decoded(tiles, HeaderDecoder(expected), None)
+    return _decoded(tiles, HeaderDecoder(expected), None, _HEADER_FORM)
 
 
 def _decoded(
-    tiles: TileSet, decoder: Decoder[T], workers: int | None
+    tiles: TileSet, decoder: Decoder[T], workers: int | None, fits: Fits
 ) -> Iterator[Read[T] | Failure]:
     workers = workers or max(1, min(_cores(), _useful_workers(tiles)))
     pending: deque[_PendingChunk[T]] = deque()
-    reader = ChunkReader(decoder, Readable.of(tiles, tiles.folders))
+    reader = ChunkReader(decoder, Readable.of(tiles, tiles.folders), fits)
     with worker_slots(workers) as slots:
         for number, chunk in enumerate(_chunks_of(tiles, workers)):
             first = chunk[0][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
+from rsretrieve.data.reading.content_forms import TupleForm
 from rsretrieve.data.reading.datasets import OpenRasters, opened_raster, raster_errors
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import sidecars_of
@@ -68,6 +69,12 @@ def read_window_places(request: WindowsOfScene) -> list[tuple[Place | None, Note
         else (None, Note.OUTSIDE_SCENE)
         for placing, window in zip(found, request.windows)
     ]
+
+
+def are_places(reply: Any, count: int) -> bool:
+    """Whether a reply holds the places of so many windows, each with the name of a remark."""
+    form = TupleForm((Place | None, str | None))
+    return isinstance(reply, tuple) and len(reply) == count and all(map(form, reply))
 
 
 def read_image_facts(tile: Tile) -> SceneFacts:

@@ -11,6 +11,7 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note, known_notes
+from rsretrieve.data.reading.content_forms import TupleForm
 from rsretrieve.data.reading.datasets import opened_raster, raster_errors
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import only_texts_unread, sidecars_of
@@ -19,7 +20,7 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.workers.limits import HEADER_BYTES, tile_limits
 from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
-from rsretrieve.data.workers.worker import WorkerLost
+from rsretrieve.data.workers.worker import WorkerLost, require_reply
 from rsretrieve.errors import TileError
 
 _WINDOWS_AT_ONCE = 10_000
@@ -27,6 +28,7 @@ _SLOTS = 2  # files opened at once
 _PLAIN = (b"\xff\xd8\xff", b"\x89PNG")  # without a sidecar, these have no place
 
 _Reply = tuple[Place | None, str, int]
+_REPLY_FORM = TupleForm((Place | None, str, int))
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,10 @@ def _asked(slot: WorkerSlot, tiles: list[Tile], readable: Readable) -> Sequence[
     try:
         policy = policy_for(first, readable)
         reply = slot.call(read_places, tiles, first.location.time_limit_s, policy)
+        is_whole = isinstance(reply, tuple) and len(reply) == len(tiles)
+        require_reply(is_whole and all(map(_REPLY_FORM, reply)), "not one place a tile")
     except (TileError, WorkerLost) as error:
         return [TileError(tile.id, error.reason) for tile in tiles]
-    if len(reply) != len(tiles):
-        return [TileError(tile.id, "the decoder sent an invalid reply") for tile in tiles]
     return reply
 
 

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TypeVar
 
 from rsretrieve.data.workers.confinement import Policy
-from rsretrieve.data.workers.worker import NO_ACCESS, Worker, WorkerLost
+from rsretrieve.data.workers.worker import NO_ACCESS, FunctionFailed, Worker, WorkerLost
 from rsretrieve.errors import TileError
 
 A = TypeVar("A")
@@ -96,7 +96,7 @@ class WorkerSlot:
     def call(
         self, function: Callable[[A], R], argument: A, limit_s: float, policy: Policy = NO_ACCESS
     ) -> R:
-        """As `Worker.call`; after any error but a `TileError`, the next call uses a new worker.
+        """As `Worker.call`; after a lost worker, the next call uses a new one.
 
         Args:
             function: see `Worker.call`.
@@ -106,7 +106,7 @@ class WorkerSlot:
 
         Raises:
             WorkerLost: the worker ended without a reply, or the slot was stopped.
-            Exception: what the function raised.
+            TileError, FunctionFailed: see `Worker.call`.
         """
         if self._stopped:
             raise WorkerLost("the work was stopped")
@@ -117,7 +117,7 @@ class WorkerSlot:
         self._calling = True
         try:
             result = self._worker.call(function, argument, limit_s)
-        except TileError:  # a regular reply: the worker stays usable
+        except (TileError, FunctionFailed):  # a regular reply: the worker stays usable
             self._calling = False
             raise
         except BaseException:

@@ -19,12 +19,8 @@ from typing import Any
 
 from rsretrieve.data.workers.confinement import Policy, enter
 from rsretrieve.data.workers.limits import limit_process
-from rsretrieve.data.workers.shared_memory import (
-    map_shared,
-    picklable_error,
-    send_reply,
-    write_position,
-)
+from rsretrieve.data.workers.shared_memory import map_shared, send_reply, write_position
+from rsretrieve.errors import RsretrieveError, TileError
 
 CONFINEMENT_REFUSED = 77
 """The exit code when the system refuses to confine the process, though it claims to be able to."""
@@ -83,7 +79,8 @@ def serve(
 ) -> None:
     """Reply to every call, a function and its argument, in order.
 
-    A reply is (True, the result), or (False, the exception that the function raised).
+    A reply is (True, the result), or (False, what the function raised): a `TileError`, or a text
+    about any other error.
 
     Args:
         connection: to the caller.
@@ -96,9 +93,18 @@ def serve(
         try:
             function, argument = pickle.loads(message)
             reply = True, function(argument)
+        except TileError as error:
+            reply = False, error
         except Exception as error:
-            reply = False, picklable_error(error)
+            reply = False, _in_words(error)
         send_reply(connection, reply, shared)
+
+
+def _in_words(error: Exception) -> str:
+    """An error that is no `TileError`."""
+    if isinstance(error, RsretrieveError):
+        return error.message
+    return f"the decoder failed on it ({type(error).__name__}: {error})"
 
 
 def _listen(

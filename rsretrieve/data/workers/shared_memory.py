@@ -1,47 +1,49 @@
 """Replies of a worker: large arrays go through memory that both processes share.
 
 The windows of a scene take tens of megabytes. A socket would copy each byte five times, which
-takes longer than decoding. The sender decodes untrusted files: only the plain records listed
-below are ever made from a reply.
+takes longer than decoding. The sender decodes untrusted files and may send anything: a reply is
+JSON, which makes plain values only, with the arrays of `reply_arrays` and the records of
+`reply_records`.
 """
 
 from __future__ import annotations
 
-import builtins
 import errno
-import io
+import json
 import mmap
 import os
-import pickle
 import struct
 from multiprocessing.connection import Connection
 from typing import Any
 
+from rsretrieve.data.workers.receiving import receive_bytes
+from rsretrieve.data.workers.reply_arrays import (
+    array_from,
+    is_plain,
+    is_shared_view,
+    offset_in,
+    size_bytes,
+    view_of,
+)
+from rsretrieve.data.workers.reply_records import fields_of, record_of
+from rsretrieve.errors import TileError
+
 SHARED_BYTES = 32 << 20
 """For every worker; only the part that was ever used takes memory. Arrays that do not fit go
 through the socket."""
+MOST_BYTES = 1 << 30
+"""The longest reply: a worker has not more memory than that."""
+_MOST_TEXT_BYTES = 64 << 20  # as values, JSON takes up to thirty times its size
 _MIN_BYTES = 1024  # a smaller array is faster as part of the reply
 _ALIGNMENT = 64
 _POSITION = struct.Struct("=q")  # at the end of the memory: the part of the call in progress
+_LENGTH = struct.Struct("=Q")  # at the start of a reply: how many bytes its JSON has
+_ARRAY, _VIEW, _SCALAR, _RECORD, _ERROR = "#array", "#view", "#scalar", "#record", "#error"
+_ENDLESS_S = 1e9
 
-_RECORDS = {
-    "rsretrieve.data.embedding_rasters.band_vectors": ("BandFacts",),
-    "rsretrieve.errors": ("TileError", "InvalidArgument"),
-    "rsretrieve.data.reading.raw_tile": ("RawTile",),
-    "rsretrieve.data.reading.decode_chunk": ("ReadFailure",),
-    "rsretrieve.data.geo.place": ("Place",),
-    "rsretrieve.data.dates.acquisition_time": ("received_time",),
-    "rsretrieve.data.pixels.packing": ("Packing",),
-    "rsretrieve.data.notes": ("Note",),
-    "rsretrieve.data.window": ("Window",),
-    "rsretrieve.data.workers.shared_memory": ("_array_from", "_view_of"),
-    "rsretrieve.data.windowing": ("SceneFacts",),
-    "numpy": ("dtype", "ndarray"),
-    "numpy._core.multiarray": ("_reconstruct", "scalar"),
-    "numpy.core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.numeric": ("_frombuffer",),
-    "numpy.core.numeric": ("_frombuffer",),
-}
+
+class InvalidReply(Exception):
+    """A worker sent something that is no reply."""
 
 
 def create_shared_file() -> int | None:
@@ -77,33 +79,44 @@ def map_shared(descriptor: int | None) -> mmap.mmap | None:
 def send_reply(connection: Connection, reply: Any, shared: mmap.mmap | None) -> None:
     """Send a reply; it uses the shared memory until it was received.
 
+    Args:
+        connection: to the caller.
+        reply: tuples, lists, dictionaries with texts as keys, plain values, arrays of numbers,
+            records, and `TileError`; lists arrive as tuples.
+        shared: the memory.
+
     Raises:
         OSError: the caller has ended.
-        Exception: the reply cannot be pickled.
+        TypeError: the reply holds something else.
     """
-    stream = io.BytesIO()
-    pickler = _Pickler(stream, shared)
-    pickler.dump(reply)
-    connection.send_bytes(pickle.dumps((pickler.parts, stream.getvalue())))
+    encoder = _Encoder(shared)
+    text = encoder.encode(reply)
+    parts = json.dumps(encoder.parts).encode()
+    content = text.encode()
+    lengths = _LENGTH.pack(len(parts)) + _LENGTH.pack(len(content))
+    connection.send_bytes(b"".join((lengths, parts, content, *encoder.sent)))
 
 
-def receive_reply(connection: Connection, shared: mmap.mmap | None) -> Any:
+def receive_reply(
+    connection: Connection, shared: mmap.mmap | None, limit_s: float = _ENDLESS_S
+) -> Any:
     """Receive a reply; its arrays are copies.
+
+    Args:
+        connection: to the worker.
+        shared: the memory.
+        limit_s: how long it may take until the reply is complete.
 
     Raises:
         EOFError, OSError: the sender has ended.
-        UnpicklingError: the reply is no pickle, or holds something other than the listed records.
+        TimeoutError: the reply is not complete in time.
+        InvalidReply: it is too long, or holds something else than `send_reply` sends.
     """
-    received = connection.recv_bytes()
+    received = memoryview(receive_bytes(connection, MOST_BYTES, limit_s))
     try:
-        parts, content = _Unpickler(io.BytesIO(received)).load()
-        memory = memoryview(b"" if shared is None else shared)
-        buffers = [memory[start : start + size] for start, size in parts]
-        return _Unpickler(io.BytesIO(content), buffers=buffers).load()
-    except pickle.UnpicklingError:
-        raise
-    except Exception as error:  # wrong arguments for a record raise any type of error
-        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
+        return _Decoder(received, shared).reply()
+    except Exception as error:  # invalid content raises any type of error
+        raise InvalidReply(f"{type(error).__name__}: {error}"[:300]) from error
 
 
 def write_position(shared: mmap.mmap | None, position: int) -> None:
@@ -121,94 +134,124 @@ def _room_bytes(shared: mmap.mmap) -> int:
     return len(shared) - _POSITION.size
 
 
-def picklable_error(error: Exception) -> Exception:
-    """The error itself if a reply may hold it (Python's own and ours); else a `RuntimeError`."""
-    kind = type(error)
-    known = kind.__name__ in _RECORDS.get(kind.__module__, ())
-    if known or kind.__module__ == "builtins":
-        return error
-    return RuntimeError(f"{kind.__name__}: {error}")
-
-
-class _Unpickler(pickle.Unpickler):
-    """Makes only records, arrays and Python's errors; an ordinary pickle can call any function."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The class or function that a pickle names, if it is allowed.
-
-        Raises:
-            UnpicklingError: it is not.
-        """
-        if name in _RECORDS.get(module, ()):
-            return super().find_class(module, name)
-        found = getattr(builtins, name, None) if module == "builtins" else None
-        if isinstance(found, type) and issubclass(found, Exception):
-            return found
-        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a reply")
-
-
-class _Pickler(pickle.Pickler):
-    """Copies large arrays into shared memory.
+class _Encoder(json.JSONEncoder):
+    """Writes values as JSON, and copies large arrays into shared memory.
 
     Attributes:
-        parts: start and size in bytes of each copied array, in the order of the buffers.
+        parts: of each array, where it begins, the type of its numbers, and its shape. It begins in
+            the shared memory, or, counted from −1 downwards, in `sent`.
+        sent: the bytes of the arrays that are part of the reply.
     """
 
-    def __init__(self, stream: io.BytesIO, shared: mmap.mmap | None) -> None:
-        self.parts: list[tuple[int, int]] = []
-        # NumPy makes buffers of small arrays, too: these stay in the stream.
-        super().__init__(stream, protocol=5, buffer_callback=lambda each: each is not self._copied)
-        self._shared, self._used = shared, 0
-        self._copied: pickle.PickleBuffer | None = None
+    def __init__(self, shared: mmap.mmap | None) -> None:
+        super().__init__(check_circular=False, separators=(",", ":"))
+        self.parts: list[tuple[int, str, tuple[int, ...]]] = []
+        self.sent: list[bytes] = []
+        self._shared, self._used, self._sent_bytes = shared, 0, 0
+        self._numbers: dict[int, tuple[int, Any]] = {}  # with the array, so that it stays
 
-    def reducer_override(self, value: Any) -> Any:
-        """How to pickle a large array of plain numbers; anything else as usual."""
+    def default(self, value: Any) -> Any:
+        """What stands in the JSON for a value that is no plain one.
+
+        Raises:
+            TypeError: a reply may not hold it.
+        """
         # Compared by name, so that a reply without arrays does not import NumPy.
-        if type(value).__name__ != "ndarray" or not value.nbytes >= _MIN_BYTES:
-            return NotImplemented
-        if self._shared is None or value.dtype.hasobject:
-            return NotImplemented
-        if _is_view_of_read_only(value):
-            offset = _address(value) - _address(value.base)
-            return _view_of, (value.base, offset, value.dtype, value.shape, value.strides)
-        end = self._used + value.nbytes
-        if end > _room_bytes(self._shared):
-            return NotImplemented
-        import numpy as np
+        kind = type(value)
+        if kind.__name__ == "ndarray" and is_plain(value):
+            return self._array(value)
+        if kind.__module__ == "numpy" and hasattr(value, "dtype") and is_plain(value):
+            return {_SCALAR: self._placed(value[None])}
+        if isinstance(value, TileError):
+            return {_ERROR: [value.tile_id, value.reason]}
+        if (fields := fields_of(value)) is not None:
+            return {_RECORD: fields}
+        return super().default(value)
 
-        place = memoryview(self._shared)[self._used : end]
-        np.frombuffer(place, value.dtype).reshape(value.shape)[...] = value
-        self.parts.append((self._used, value.nbytes))
-        self._used = end + -end % _ALIGNMENT
-        self._copied = pickle.PickleBuffer(place)
-        return _array_from, (self._copied, value.dtype, value.shape)
+    def _array(self, value: Any) -> dict[str, Any]:
+        if value.nbytes >= _MIN_BYTES and is_shared_view(value):
+            base = value.base
+            if id(base) not in self._numbers:
+                self._numbers[id(base)] = self._placed(base), base
+            number = self._numbers[id(base)][0]
+            return {_VIEW: [number, offset_in(value, base), value.shape, value.strides]}
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = self._placed(value), value
+        return {_ARRAY: self._numbers[id(value)][0]}
+
+    def _placed(self, array: Any) -> int:
+        """The number of an array whose content was put somewhere."""
+        end = self._used + array.nbytes
+        if self._shared is None or array.nbytes < _MIN_BYTES or end > _room_bytes(self._shared):
+            start = -1 - self._sent_bytes
+            self.sent.append(array.tobytes())
+            self._sent_bytes += array.nbytes
+        else:
+            import numpy as np
+
+            start = self._used
+            place = memoryview(self._shared)[start:end]
+            np.frombuffer(place, array.dtype).reshape(array.shape)[...] = array
+            self._used = end + -end % _ALIGNMENT
+        self.parts.append((start, array.dtype.str, array.shape))
+        return len(self.parts) - 1
 
 
-def _is_view_of_read_only(value: Any) -> bool:
-    """Whether an array is a view of a read-only one: overlapping windows are sent as one array."""
-    base = value.base
-    if type(base).__name__ != "ndarray" or value.flags.writeable or base.flags.writeable:
-        return False
-    return bool(base.flags.c_contiguous and not base.dtype.hasobject)
+class _Decoder:
+    """Makes the values of a reply.
 
+    Args:
+        received: the reply.
+        shared: the memory.
 
-def _address(array: Any) -> int:
-    return int(array.__array_interface__["data"][0])
+    Raises:
+        Exception: of any type, if it is invalid.
+    """
 
+    def __init__(self, received: memoryview, shared: mmap.mmap | None) -> None:
+        lengths = [_LENGTH.unpack_from(received, start)[0] for start in (0, _LENGTH.size)]
+        if sum(lengths) > _MOST_TEXT_BYTES:
+            raise ValueError("too many values")
+        starts = 2 * _LENGTH.size, 2 * _LENGTH.size + lengths[0]
+        self._sent = received[starts[1] + lengths[1] :]
+        self._shared = memoryview(b"" if shared is None else shared)
+        parts = self._made(json.loads(bytes(received[starts[0] : starts[1]])))
+        self._arrays = [self._part(*part) for part in parts]
+        self._content = json.loads(bytes(received[starts[1] : starts[1] + lengths[1]]))
 
-def _array_from(content: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
-    """A copy of an array in shared memory."""
-    import numpy as np
+    def reply(self) -> Any:
+        """What was sent."""
+        return self._made(self._content)
 
-    return np.frombuffer(content, dtype).reshape(shape).copy()
+    def _part(self, start: Any, kind: Any, shape: Any) -> Any:
+        if type(start) is not int:
+            raise ValueError("an array without a place")
+        size = size_bytes(kind, shape)
+        memory, first = (self._shared, start) if start >= 0 else (self._sent, -1 - start)
+        return array_from(memory[first : first + size], kind, shape)
 
+    def _made(self, value: Any) -> Any:
+        """A value of JSON with its lists as tuples, and with its arrays and records."""
+        if type(value) is list:
+            return tuple([self._made(v) if type(v) in (list, dict) else v for v in value])
+        if type(value) is not dict:
+            return value
+        if len(value) == 1:
+            ((kind, content),) = value.items()
+            if kind.startswith("#"):
+                return self._special(kind, self._made(content))
+        return {key: self._made(content) for key, content in value.items()}
 
-def _view_of(
-    base: Any, offset: int, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...]
-) -> Any:
-    """A read-only view of a received array, as the sender had it of its own."""
-    import numpy as np
-
-    view = np.ndarray(shape, dtype, base, offset, strides)
-    view.flags.writeable = False
-    return view
+    def _special(self, kind: str, content: Any) -> Any:
+        if kind == _RECORD:
+            return record_of(*content)
+        if kind == _ARRAY:
+            return self._arrays[content]
+        if kind == _VIEW:
+            return view_of(self._arrays[content[0]], *content[1:])
+        if kind == _SCALAR:
+            return self._arrays[content][0]
+        tile_id, reason = content
+        if kind != _ERROR or type(tile_id) is not str or type(reason) is not str:
+            raise ValueError(f"{kind[:20]!r} is not allowed in a reply")
+        return TileError(tile_id, reason)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -23,17 +26,20 @@ from rsretrieve.data.workers.confinement import VARIABLE as SANDBOX_VARIABLE
 from rsretrieve.data.workers.confinement import Policy
 from rsretrieve.data.workers.process import CONFINEMENT_REFUSED
 from rsretrieve.data.workers.shared_memory import (
+    InvalidReply,
     create_shared_file,
     map_shared,
     read_position,
     receive_reply,
 )
+from rsretrieve.errors import TileError
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
+_SENDING_LIMIT_S = 10  # for a reply that was begun, and for what a worker does not take
 NO_ACCESS = Policy(drivers=(), readable=())
 """The policy of a process that reads no file."""
 PROGRAM = (
@@ -60,6 +66,10 @@ class WorkerLost(Exception):
         self.reason, self.position, self.took_too_long = reason, position, took_too_long
 
 
+class FunctionFailed(WorkerLost):
+    """A worker replied that its function failed. It can be used further."""
+
+
 class Worker:
     """A process that runs functions for this one, one after another.
 
@@ -75,6 +85,7 @@ class Worker:
         self.policy: Policy | None = None
         self.environment = current_environment()
         self._connection, theirs = Pipe()
+        _limit_sending(self._connection.fileno())
         memory = create_shared_file()
         with theirs:
             self._process = self._start(preloaded, theirs.fileno(), memory)
@@ -116,47 +127,68 @@ class Worker:
         """Run a function in the worker and wait for its result.
 
         Args:
-            function: called there; it, its argument and its result are pickled.
+            function: called there; it and its argument are pickled, and its result is sent as
+                `send_reply` does.
             argument: its only argument.
             limit_s: the longest time it may take.
 
         Raises:
-            WorkerLost: the worker ended without a reply, or its reply is invalid.
-            Exception: what the function raised.
+            WorkerLost: the worker ended without a reply, or its reply is invalid or incomplete.
+            TileError: raised by the function.
+            FunctionFailed: the function raised another error.
         """
         if self.policy is None:
             self.confine(NO_ACCESS)
+        message = pickle.dumps((function, argument))
         try:
-            self._connection.send((function, argument))
-            if not self._connection.poll(limit_s):
-                self.kill()
-                raise self._lost(f"not decoded within {limit_s:g} s", took_too_long=True)
-            reply = receive_reply(self._connection, self._shared)
+            reply = self._reply_to(message, limit_s)
         except (EOFError, OSError) as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_LIMIT_S)
             code = self._process.returncode
             too_long = code == -_CPU_TIME_SIGNAL
             raise self._lost(_reason_of_end(code), took_too_long=too_long) from error
-        except pickle.UnpicklingError as error:
+        except InvalidReply as error:
             raise self._lost(f"the decoder sent an invalid reply ({error})") from error
         return cast("R", self._result_of(reply))
+
+    def _reply_to(self, message: bytes, limit_s: float) -> Any:
+        """Send a call and wait for its reply, which may hold anything.
+
+        Raises:
+            EOFError, OSError: the worker has ended.
+            InvalidReply: what came is no reply.
+            WorkerLost: no complete reply came in time.
+        """
+        self._connection.send_bytes(message)
+        started = time.monotonic()
+        if self._connection.poll(limit_s):
+            left_s = max(limit_s - (time.monotonic() - started), 0) + _SENDING_LIMIT_S
+            try:
+                return receive_reply(self._connection, self._shared, left_s)
+            except TimeoutError as error:
+                self.kill()
+                raise self._lost(f"the decoder sent an invalid reply ({error})") from error
+        self.kill()
+        raise self._lost(f"not decoded within {limit_s:g} s", took_too_long=True)
 
     def _result_of(self, reply: Any) -> Any:
         """The result in a reply: a pair of whether the function succeeded, and what it returned.
 
         Raises:
             WorkerLost: the reply is no such pair.
-            Exception: what the function raised.
+            TileError, FunctionFailed: what the function raised.
         """
         if type(reply) is not tuple or len(reply) != 2 or type(reply[0]) is not bool:
             raise self._lost("the decoder sent an invalid reply (not a result)")
         succeeded, result = reply
         if succeeded:
             return result
-        if not isinstance(result, Exception):
+        if isinstance(result, TileError):
+            raise result
+        if type(result) is not str:
             raise self._lost("the decoder sent an invalid reply (not an error)")
-        raise result
+        raise FunctionFailed(result, read_position(self._shared))
 
     def _lost(self, reason: str, *, took_too_long: bool = False) -> WorkerLost:
         return WorkerLost(reason, read_position(self._shared), took_too_long=took_too_long)
@@ -169,7 +201,7 @@ class Worker:
         """Close the connection; the process then ends by itself."""
         self._connection.close()
         if self._shared is not None:
-            with suppress(BufferError):  # an invalid reply may still refer to the memory
+            with suppress(BufferError):  # the error of an invalid reply may refer to the memory
                 self._shared.close()
         with suppress(subprocess.TimeoutExpired):  # it waits for the system, and ends later
             self._process.wait(_END_LIMIT_S)
@@ -182,6 +214,24 @@ class Worker:
         if not self._ready:
             self.kill()
             raise OSError(f"the process that decodes tiles did not start: {sys.executable}")
+
+
+def require_reply(is_valid: bool, what: str) -> None:
+    """Raise a `WorkerLost` if a reply is not what was asked for.
+
+    Args:
+        is_valid: whether it is.
+        what: the reason, for the message.
+    """
+    if not is_valid:
+        raise WorkerLost(f"the decoder sent an invalid reply ({what})")
+
+
+def _limit_sending(handle: int) -> None:
+    """Let sending over a socket fail when the other end takes nothing for some time."""
+    limit = struct.pack("@ll", _SENDING_LIMIT_S, 0)
+    with socket.socket(fileno=os.dup(handle)) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 def _reason_of_end(code: int | None) -> str:

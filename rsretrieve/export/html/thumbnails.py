@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image
 
 from rsretrieve.data.reading.chunk_reader import Read
-from rsretrieve.data.reading.preview import Previewed, reduced
+from rsretrieve.data.reading.preview import PREVIEW, Previewed, reduced
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -74,7 +74,8 @@ class Thumbnails:
         largest = max(size for wanted in by_id.values() for size in wanted)
         distinct = {tile.id: reduced(tile, 2 * largest) for tile in sizes}
         tiles = TileSet("the page", tuple(distinct.values()))
-        for read in read_in_order(tiles, Previewed(largest, bands, enlarged=False)):
+        shape = Previewed(largest, bands, enlarged=False)
+        for read in read_in_order(tiles, shape, fits=PREVIEW):
             if isinstance(read, Read):
                 picture = Image.fromarray(read.content)
                 self._keep((use, read.tile.id), picture, by_id[read.tile.id])

@@ -18,10 +18,13 @@ from rsretrieve.data.embedding_rasters.band_vectors import (
     read_band_facts,
     read_band_vectors,
 )
+from rsretrieve.data.notes import known_notes
+from rsretrieve.data.reading.content_forms import ArrayForm
+from rsretrieve.data.reading.scene_facts import are_places
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.workers.pool import worker_slots
-from rsretrieve.data.workers.worker import WorkerLost
+from rsretrieve.data.workers.worker import WorkerLost, require_reply
 from rsretrieve.errors import InvalidArgument, NoUsableTiles, TableError, TileError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.places.place_columns import table_of_places
@@ -66,18 +69,33 @@ def read_raster(
         with worker_slots(1) as (slot,):
             policy = policy_for(tile, Readable.of([tile]))
             raster = slot.call(read_band_facts, tile, tile.location.time_limit_s, policy)
+            require_reply(isinstance(raster, BandFacts), "no header of a raster")
             requests = list(_requests(path, tile, raster, choices))
             context.start_stage("reading embeddings", len(requests))
             parts = []
             for request in requests:
                 limit_s = tile.location.time_limit_s
                 parts.append(slot.call(read_band_vectors, request, limit_s, policy))
+                require_reply(_are_vectors(parts[-1], request), "not the vectors of a raster")
                 context.advance(1)
     except (TileError, WorkerLost) as error:
         raise TableError(f"{path}: {error.reason}") from error
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
     return _gathered(path, raster, requests, parts, context)
+
+
+def _are_vectors(reply: Any, request: VectorsRequest) -> bool:
+    """Whether a reply has the form of `read_band_vectors`."""
+    if not isinstance(reply, tuple) or len(reply) != 3 or not isinstance(reply[0], np.ndarray):
+        return False
+    starts, vectors, places = reply
+    count = len(starts) if starts.ndim else 0
+    forms = ArrayForm("int64", (count, 2)), ArrayForm("float32", (count, request.dimensions), True)
+    if not forms[0](starts) or not forms[1](vectors) or not are_places(places, count):
+        return False
+    cols, rows = starts.T
+    return bool(np.isin(cols, request.cols).all() and np.isin(rows, request.rows).all())
 
 
 def _requests(
@@ -151,7 +169,7 @@ def _gathered(
     for tile_id, (place, remark) in zip(ids, (each for part in parts for each in part[2])):
         places.append(place)
         if remark is not None:
-            context.add_notes(tile_id, (remark,))
+            context.add_notes(tile_id, known_notes((remark,)))
     placed = table_of_places(places)
     columns: dict[str, Any] = {name: placed.column(name) for name in placed.schema.names}
     return table_of({"id": pyarrow.array(ids), **columns}, len(ids)), vectors

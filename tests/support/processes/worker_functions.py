@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import struct
 import sys
 import time
 from dataclasses import dataclass
@@ -77,39 +79,53 @@ def failing(_):
     raise TileError("a.png", "no good")
 
 
-class Invalid:
-    """Its pickle calls a function that a reply may call, with arguments that make no sense."""
-
-    def __init__(self, function, arguments):
-        self.function, self.arguments = function, arguments
-
-    def __reduce__(self):
-        return self.function, self.arguments
-
-
 def replying_nonsense(kind):
     """What a decoder that a hostile file controls may send."""
-    import numpy as np
+    from rsretrieve.data.workers import process
+    from tests.support.processes.reply_messages import message
 
-    from rsretrieve.data.window import Window
-    from rsretrieve.data.workers.shared_memory import _array_from
-
-    calls = {
-        "too few bytes": (_array_from, (b"123", np.dtype("f4"), (5,))),
-        "wrong type": (_array_from, (7, np.dtype("f4"), (5,))),
-        "wrong number of arguments": (_array_from, ()),
-        "invalid record": (Window, (-1, 0, 0, 0)),
-        "endless array": (_array_from, (b"", np.dtype("f4"), (1 << 60, 1 << 60))),
-        "cut short": (Window, (1,)),
+    array = {"#array": 0}
+    contents = {
+        "too few bytes": message(array, [[-1, "<f4", [5]]], b"123"),
+        "objects": message(array, [[-1, "|O", [2]]], b"0123456789abcdef"),
+        "endless array": message(array, [[-1, "<f4", [1 << 60, 1 << 60]]]),
+        "invalid record": message({"#record": ["ReadFailure", 7, False]}),
+        "unknown record": message({"#record": ["Tile", "a", "b"]}),
+        "a pickle": pickle.dumps((True, 0)),
+        "cut short": message((True, 0))[:-1],
+        "no bytes": b"",
     }
-    return Invalid(*calls[kind])
+    process.send_reply = lambda connection, *_: connection.send_bytes(contents[kind])
+
+
+def stalling(_):
+    """Sends the beginning of a reply and no more."""
+    from rsretrieve.data.workers import process
+
+    def begin(connection, *_):
+        os.write(connection.fileno(), struct.pack("!i", 1000) + b"x")
+        time.sleep(60)
+
+    process.send_reply = begin
+
+
+def flooding(_):
+    """Sends without end."""
+    from rsretrieve.data.workers import process
+
+    def flood(connection, *_):
+        os.write(connection.fileno(), struct.pack("!i", -1) + struct.pack("!Q", 3 << 30))
+        while True:
+            os.write(connection.fileno(), bytes(1 << 20))
+
+    process.send_reply = flood
 
 
 def raising_no_error(_):
-    """Sends, instead of a result, a text that claims to be an error."""
+    """Sends, instead of a result, a number that claims to be an error."""
     from rsretrieve.data.workers import process
 
-    process.send_reply = _Sending((False, "no error"))
+    process.send_reply = _Sending((False, 7))
 
 
 def sending_no_pair(_):

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from rsretrieve._core.paths import Location
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.notes import Note
-from rsretrieve.data.reading.scene_facts import WindowsOfScene, read_window_places
+from rsretrieve.data.notes import Note, known_notes
+from rsretrieve.data.reading.scene_facts import WindowsOfScene, are_places, read_window_places
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import split_window
 from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
-from rsretrieve.data.workers.worker import WorkerLost
+from rsretrieve.data.workers.worker import WorkerLost, require_reply
 from rsretrieve.errors import InvalidArgument, TileError
 from rsretrieve.index.external.mapped_rows import MappedRows, blocks_of
 from rsretrieve.index.external.places.place_columns import PLACE_COLUMNS, table_of_places
@@ -104,12 +104,13 @@ def _placed(
         request = WindowsOfScene(scene, [window for window in windows if window is not None])
         policy = policy_for(scene, Readable.of([scene]))
         answer = slot.call(read_window_places, request, scene.location.time_limit_s, policy)
+        require_reply(are_places(answer, len(ids)), "not one place a window")
     except (TileError, WorkerLost, InvalidArgument, OSError):
         _note(context, ids, Note.SCENE_UNREAD)
         return [None] * len(ids)
     for tile_id, (_, remark) in zip(ids, answer):
         if remark is not None:
-            context.add_notes(tile_id, (remark,))
+            context.add_notes(tile_id, known_notes((remark,)))
     return [place for place, _ in answer]
 
 
