@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import write_list
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
-from tests.support.tiles.made_tiles import noise, save_picture
+from rsretrieve.data.window import Window
+from tests.support.processes.worker_functions import the_raw_tile
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster
 
 SECRET = (
     "<PAMDataset><SRS>EPSG:32618</SRS>"
@@ -78,3 +85,32 @@ def test_a_georeference_in_the_own_folder_is_read(picture: Path) -> None:
     assert place is not None
     assert place.crs == "EPSG:32618"
     assert context.notices == ()
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("key", ["OVERVIEW_FILE", "overview_file", "Overview_File"])
+@pytest.mark.parametrize("domain", ["OVERVIEWS", "overviews", "Overviews"])
+@pytest.mark.parametrize("where", ["aux.xml", "TIFF", "mask", "PNG"])
+def test_overviews_that_a_file_names_in_any_spelling_are_refused(
+    tmp_path: Path, key: str, domain: str, where: str
+) -> None:
+    other = save_raster(tmp_path / "home" / "private.tif", np.full((1, 256, 256), 250, np.uint8))
+    tile = tmp_path / "t" / ("a.png" if where == "PNG" else "a.tif")
+    shape = (3 if where == "PNG" else 1, 1024, 1024)
+    driver = "PNG" if where == "PNG" else "GTiff"
+    save_raster(tile, np.full(shape, 100, np.uint8), driver=driver)
+    named = f'<Metadata domain="{domain}"><MDI key="{key}">{other}</MDI></Metadata>'
+    if where in ("aux.xml", "PNG"):
+        tile.with_name(f"{tile.name}.aux.xml").write_text(f"<PAMDataset>{named}</PAMDataset>")
+    else:
+        holder = tile if where == "TIFF" else tile.with_name("a.tif.msk")
+        if where == "mask":
+            save_raster(holder, np.full(shape, 255, np.uint8))
+        with rasterio.open(holder, "r+") as dataset:
+            dataset.update_tags(ns=domain, **{key: str(other)})
+            dataset.update_tags(INTERNAL_MASK_FLAGS_1="2")
+    whole = find_tiles(tile.parent)
+    window = replace(whole[0], window=Window(0, 0, 1024, 1024, 64))
+    reads = list(read_in_order(replace(whole, tiles=(window,)), the_raw_tile, 1))
+    assert isinstance(reads[0], Failure)
+    assert "OVERVIEW_FILE" in reads[0].reason

@@ -139,10 +139,11 @@ def require_own_overviews(tile_id: str, dataset: Any) -> None:
     Raises:
         TileError: it names one.
     """
-    if named := dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
-        raise TileError(
-            tile_id, f"it names another file as its overviews (OVERVIEW_FILE={named[:80]})"
-        )
+    for key, named in dataset.tags(ns="OVERVIEWS").items():
+        if key.casefold() == "overview_file":  # GDAL compares these names without case
+            raise TileError(
+                tile_id, f"it names another file as its overviews (OVERVIEW_FILE={named[:80]})"
+            )
 
 
 def require_own_header(tile_id: str, path: str, dataset: Any) -> None:
