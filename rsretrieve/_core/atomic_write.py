@@ -106,12 +106,18 @@ def naming_output(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def written_aside(path: Path, *, overwrite: bool, follow: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write a file to; on success one rename moves it to `path`.
 
-    On any error the temporary file is removed and `path` stays as it was. If `path` is a
-    symbolic link, its target is replaced and the link stays. If it is `-`, the program writes the
-    file to standard output.
+    On any error the temporary file is removed and `path` stays as it was. If it is `-`, the
+    program writes the file to standard output.
+
+    Args:
+        path: the file.
+        overwrite: an existing file may be replaced.
+        follow: if `path` is a symbolic link, its target is replaced and the link stays: the user
+            typed it. False for a file in a folder that the user typed: who made the folder may
+            have made the link, and it is replaced itself.
 
     Raises:
         OutputExists: see `refuse_to_overwrite`.
@@ -122,7 +128,7 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
             yield aside
         return
     refuse_to_overwrite(path, overwrite=overwrite)
-    target = resolved(path) if path.is_symlink() else path
+    target = resolved(path) if follow and path.is_symlink() else path
     prefix, suffix = f".{target.name}.", path.suffix
     with naming_output(path):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -141,13 +147,13 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     _flush(target.parent)
 
 
-def write_text(path: Path, text: str, *, overwrite: bool) -> None:
+def write_text(path: Path, text: str, *, overwrite: bool, follow: bool = True) -> None:
     """Write a text file (UTF-8) atomically; see `written_aside`."""
-    with written_aside(path, overwrite=overwrite) as aside:
+    with written_aside(path, overwrite=overwrite, follow=follow) as aside:
         aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def write_json(path: Path, content: Any, *, overwrite: bool) -> None:
+def write_json(path: Path, content: Any, *, overwrite: bool, follow: bool = True) -> None:
     """Write `content` as indented JSON (no NaN) atomically; see `written_aside`.
 
     What is no Unicode, as names of files may be, is written as escapes: the file stays UTF-8.
@@ -155,7 +161,7 @@ def write_json(path: Path, content: Any, *, overwrite: bool) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     if not is_unicode(text):
         text = json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False)
-    write_text(path, text + "\n", overwrite=overwrite)
+    write_text(path, text + "\n", overwrite=overwrite, follow=follow)
 
 
 @contextmanager

@@ -66,4 +66,4 @@ class FileNote:
         """Write the note; a note that cannot be written costs only time."""
         if self.path is not None:
             with suppress(OSError):
-                write_json(self.path, self.content, overwrite=True)
+                write_json(self.path, self.content, overwrite=True, follow=False)

@@ -14,7 +14,8 @@ _DIGEST = "digest"  # of the rest of the file
 
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` as JSON together with its digest."""
-    write_json(path, {**content, _DIGEST: sha256_of_json(dict(content))}, overwrite=True)
+    sealed = {**content, _DIGEST: sha256_of_json(dict(content))}
+    write_json(path, sealed, overwrite=True, follow=False)
 
 
 def parsed(text: str) -> Any:

@@ -100,7 +100,7 @@ class TileLists:
         outputs.check()
         outputs.check_tiles(lambda: (t.path for part in self.as_dict().values() for t in part))
         for name, tiles in self.as_dict().items():
-            write_list(files[name], tiles.tile_set, overwrite=replaces)
+            write_list(files[name], tiles.tile_set, overwrite=replaces, follow=False)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {len(tiles):,}" for name, tiles in self.as_dict().items())

@@ -125,7 +125,7 @@ def _read(path: Path, count: int) -> NDArray[np.float32] | None:
 def _keep(path: Path, found: NDArray[np.float32]) -> None:
     """Keep a map, and the newest ones beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path, overwrite=True) as aside, aside.open("wb") as stream:
+    with written_aside(path, overwrite=True, follow=False) as aside, aside.open("wb") as stream:
         np.save(stream, found)
     maps = sorted(path.parent.glob("*.npy"), key=lambda each: each.stat().st_mtime)
     for old in maps[:-_MAPS_KEPT]:

@@ -14,6 +14,7 @@ from rsretrieve.errors import InputError, OutputExists
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 
 STATE_FILE = "comparison.json"
+_INNER = ("models", "queries", "labels")
 _SCHEMA = 2  # 1: digests without images
 
 
@@ -44,9 +45,17 @@ class ComparisonFolder:
             overwrite: see the attribute.
 
         Raises:
-            OutputExists: the path is a file, or a folder with other content.
+            OutputExists: the path is a file, or a folder with other content, or with links to
+                folders elsewhere.
             InputError: its state cannot be read.
         """
+        for inner in (path / name for name in _INNER):
+            for other in (inner, *(inner.iterdir() if inner.is_dir() else ())):
+                if other.is_symlink():
+                    raise OutputExists(
+                        f"{other} is a link, and nothing is written through it",
+                        hint="remove it, or give another --output",
+                    )
         state = path / STATE_FILE
         if state.is_file():
             return cls(path, *_parsed(state), overwrite)
@@ -67,7 +76,7 @@ class ComparisonFolder:
             },
             "labels": {name: made.to_json() for name, made in self.labels_from.items()},
         }
-        write_json(self.path / STATE_FILE, content, overwrite=True)
+        write_json(self.path / STATE_FILE, content, overwrite=True, follow=False)
 
     def model(self, cell: Cell) -> Path:
         """The model folder of a cell."""

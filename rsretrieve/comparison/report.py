@@ -26,9 +26,9 @@ def write_reports(found: Comparison) -> None:
     columns = (*keys, "seed", *METRICS, "seconds", "model", "command")
     rows = [found.cell_row(result) for result in found.results]
     cells = ([row[name] for name in columns] for row in rows)
-    write_csv(found.output / TABLE_FILE, columns, cells, overwrite=True)
+    write_csv(found.output / TABLE_FILE, columns, cells, overwrite=True, follow=False)
     text = "\n".join(markdown(found)) + "\n"
-    write_text(found.output / MARKDOWN_FILE, text, overwrite=True)
+    write_text(found.output / MARKDOWN_FILE, text, overwrite=True, follow=False)
     plot(found, found.output / PLOT_FILE)
 
 
@@ -92,7 +92,7 @@ def plot(found: Comparison, path: Path) -> None:
         axes.margins(y=0.2)
         for text in axes.get_yticklabels():
             text.set_parse_math(False)  # a file may be named "$"
-    with written_aside(path, overwrite=True) as aside:
+    with written_aside(path, overwrite=True, follow=False) as aside:
         figure.savefig(aside, format="png", dpi=130)
 
 

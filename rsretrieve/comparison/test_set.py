@@ -178,7 +178,7 @@ def measure(
 def write_values(path: Path, found: QueryValues) -> None:
     """Write the figures of the queries of one model as CSV."""
     rows = ((tile, *row) for tile, row in zip(found.ids, found.values.tolist()))
-    write_csv(path, ("tile", *METRICS), rows, overwrite=True)
+    write_csv(path, ("tile", *METRICS), rows, overwrite=True, follow=False)
 
 
 def read_values(path: Path) -> QueryValues:

@@ -48,7 +48,7 @@ class TrainingSet:
         if not self.excluded:
             return self
         path = folder / TRAINING_LIST
-        write_list(path, self.tiles, overwrite=True)
+        write_list(path, self.tiles, overwrite=True, follow=False)
         trust = {tile.id: tile.trust for tile in self.tiles}
         found = find_tiles(path)
         tiles = tuple(replace(tile, trust=trust[tile.id]) for tile in found)
@@ -191,7 +191,8 @@ class NoisyLabels:
             )
         labels = _with_noise(before, noise, cell.seed, device, context)
         rows = [(tile.id, labels[tile.id], tile.label) for tile in before]
-        write_csv(path, ("tile", "label", "true_label"), rows, overwrite=self.overwrite)
+        columns = ("tile", "label", "true_label")
+        write_csv(path, columns, rows, overwrite=self.overwrite, follow=False)
         self.made_from[name] = digest
         return path
 

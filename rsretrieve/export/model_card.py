@@ -28,7 +28,7 @@ def write_card_and_plot(folder: Path, name: str) -> None:
     facts = description.training
     kept, why = facts.get("kept_epoch", 0), facts.get("kept_because", "")
     plot_training(folder / HISTORY_FILE, folder / PLOT_FILE, kept, why)
-    write_text(folder / CARD_FILE, model_card(description, name), overwrite=True)
+    write_text(folder / CARD_FILE, model_card(description, name), overwrite=True, follow=False)
 
 
 def model_card(description: ModelDescription, name: str) -> str:

@@ -134,7 +134,7 @@ def write_onnx(
             "sha256": sha256_of_file(aside),
             "checked": {"tiles": _TILES, "least_cosine": least},
         }
-        write_json(beside, content, overwrite=overwrite)
+        write_json(beside, content, overwrite=overwrite, follow=False)
         size = aside.stat().st_size
     return OnnxExport(
         model=str(model.folder),

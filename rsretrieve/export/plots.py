@@ -56,7 +56,7 @@ def plot_training(history: Path, path: Path, kept_epoch: int = 0, why: str = "")
     figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False)
     losses.xaxis.get_major_locator().set_params(integer=True)
     losses.grid(alpha=0.25)
-    with written_aside(path, overwrite=True) as aside:
+    with written_aside(path, overwrite=True, follow=False) as aside:
         figure.savefig(aside, format="png", dpi=130)
 
 

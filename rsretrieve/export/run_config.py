@@ -70,7 +70,8 @@ def write_config(
     )
     for name in objects:
         head += f"# {name} is missing: it was an object of a Python program. Give it, too.\n"
-    write_text(folder / CONFIG_FILE, head + config_text(command, options), overwrite=overwrite)
+    text = head + config_text(command, options)
+    write_text(folder / CONFIG_FILE, text, overwrite=overwrite, follow=False)
 
 
 def _plain(value: object) -> object:

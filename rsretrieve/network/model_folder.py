@@ -95,7 +95,7 @@ def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
     """Write `history.csv`, one row an epoch."""
     columns = [field.name for field in fields(EpochFinished)]
     rows = (["" if v is None else v for v in asdict(epoch).values()] for epoch in history)
-    write_csv(folder / HISTORY_FILE, columns, rows, overwrite=True)
+    write_csv(folder / HISTORY_FILE, columns, rows, overwrite=True, follow=False)
 
 
 def write_graph(folder: Path, network: EmbeddingNetwork, preprocessing: Preprocessing) -> Export:

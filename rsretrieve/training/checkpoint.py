@@ -56,7 +56,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "facts": facts,
         "sha256": _digest(plain, identity, facts),
     }
-    with written_aside(path, overwrite=True) as temporary:
+    with written_aside(path, overwrite=True, follow=False) as temporary:
         write_tensors(temporary, plain, metadata)
 
 

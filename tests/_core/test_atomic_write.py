@@ -148,6 +148,22 @@ def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
     assert names(target.parent) == ["data"]
 
 
+@pytest.mark.parametrize("target", ["file", "folder", "nothing"])
+def test_a_link_that_nobody_typed_is_replaced_itself(tmp_path, target):
+    path, other = tmp_path / "link", tmp_path / "other"
+    path.symlink_to("other")
+    if target == "file":
+        other.write_text("mine")
+    elif target == "folder":
+        other.mkdir()
+    write_text(path, "new", overwrite=True, follow=False)
+    assert not path.is_symlink()
+    assert path.read_text() == "new"
+    assert names(tmp_path) == (["link"] if target == "nothing" else ["link", "other"])
+    if target == "file":
+        assert other.read_text() == "mine"
+
+
 @pytest.mark.parametrize("overwrite", [True, False])
 @pytest.mark.parametrize("linked", [True, False])
 def test_what_is_no_file_and_no_folder_is_never_replaced(tmp_path, overwrite, linked):

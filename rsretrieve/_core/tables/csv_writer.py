@@ -16,14 +16,19 @@ _ROWS_AT_ONCE = 1000
 
 
 def write_csv(
-    path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]], *, overwrite: bool
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    overwrite: bool,
+    follow: bool = True,
 ) -> None:
-    """Write a CSV (UTF-8, with a header) atomically.
+    """Write a CSV (UTF-8, with a header) atomically; see `written_aside`.
 
     Cells that a spreadsheet would run as a formula are marked; `read_table` removes the marks.
     """
     with (
-        written_aside(path, overwrite=overwrite) as aside,
+        written_aside(path, overwrite=overwrite, follow=follow) as aside,
         aside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as stream,
     ):
         stream.write(_as_csv([columns]))

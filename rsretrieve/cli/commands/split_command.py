@@ -121,7 +121,7 @@ def split(
         terminal.notice(*found.notices)
         divided = split_tiles(found, choices, context)
         for path, part in zip(files, divided.parts):
-            write_list(path, part, overwrite=overwrite)
+            write_list(path, part, overwrite=overwrite, follow=False)
         record_config(output, overwrite)
         lists = dict(zip(PARTS, divided.parts))
         found_leaks = None

@@ -152,14 +152,16 @@ def _read_at(window: Window, side_px: str, where: str) -> Window:
         raise TableError(f"{where}: read_px is not a number of pixels: {side_px!r}") from error
 
 
-def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
+def write_list(path: Path, tiles: TileSet, *, overwrite: bool, follow: bool = True) -> None:
     """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder.
+
+    Of `follow`, see `written_aside`.
 
     If windows are read at reduced resolution, a column `read_px` holds their side. If tiles have
     dates, a column `datetime` holds them. If a person decided on some of the labels, the columns
     `decision` and `given_label` say so.
     """
-    folder = resolved(path).parent
+    folder = resolved(path if follow else path.parent / "list").parent
     columns: tuple[str, ...] = ("tile", "path", "label")
     rows: list[tuple[object, ...]] = [
         (tile.id, _relative(tile.location, folder), tile.label or "") for tile in tiles
@@ -175,7 +177,7 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     if any(tile.confirmed for tile in tiles):
         columns += DECISION_COLUMNS
         rows = [(*row, *decision_cells(tile, tile.label)) for row, tile in zip(rows, tiles)]
-    write_csv(path, columns, rows, overwrite=overwrite)
+    write_csv(path, columns, rows, overwrite=overwrite, follow=follow)
 
 
 def _relative(location: Location, folder: Path) -> str:

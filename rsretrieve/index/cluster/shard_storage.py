@@ -99,7 +99,7 @@ class FolderStorage:
         Raises:
             OSError: the disk is full, or what was written cannot be read.
         """
-        with written_aside(self.folder / name, overwrite=True) as aside:
+        with written_aside(self.folder / name, overwrite=True, follow=False) as aside:
             aside.write_bytes(content)
             if _sha256(aside.read_bytes()) != _sha256(content):
                 raise OSError(errno.EIO, "what was written is not what is read", str(aside))

@@ -102,7 +102,7 @@ def repair_index(
             raise
         raise beyond_repair(folder, str(error)) from error
     if config is not None and not (folder / CONFIG_FILE).exists():
-        write_text(folder / CONFIG_FILE, config, overwrite=False)
+        write_text(folder / CONFIG_FILE, config, overwrite=False, follow=False)
     return Repair(mended, verify_index(folder, find_model, context))
 
 
