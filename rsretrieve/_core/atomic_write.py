@@ -224,9 +224,21 @@ def resolved(path: Path) -> Path:
     """As `Path.resolve`, but without an error for symbolic links that form a circle.
 
     `Path.resolve` raises a `RuntimeError` for these before Python 3.13. Here the error comes
-    from the system, when the path is opened.
+    from the system, when the path is opened; also for what is no name of a file, as with NUL.
     """
-    return Path(os.path.realpath(path))
+    return Path(real_path(path))
+
+
+def real_path(path: str | Path) -> str:
+    r"""As `os.path.realpath`; for what is no name of a file, as with NUL, the absolute path.
+
+    >>> real_path("/a\0b"), real_path("/\ud800")
+    ('/a\x00b', '/\ud800')
+    """
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return os.path.abspath(path)  # noqa: PTH100
 
 
 def sha256_of_file(path: Path) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
-from rsretrieve._core.atomic_write import resolved
+from rsretrieve._core.atomic_write import real_path, resolved
 
 TIME_LIMIT_S = 60.0
 REMOTE_TIME_LIMIT_S = 600.0
@@ -141,7 +141,7 @@ class Location:
         if self.stack:
             return stack_path([Location.parse(file).absolute() for file in self.stack])
         # A `Path` would take as long as all the rest: lists may have a million tiles.
-        return os.path.realpath(self.text) if self.is_local else without_secrets(self.text)
+        return real_path(self.text) if self.is_local else without_secrets(self.text)
 
 
 def storable(name: str) -> str:

@@ -9,11 +9,30 @@ import errno
 import hashlib
 import os
 import stat
+from contextlib import suppress
+from functools import cache
 from io import BufferedReader
 from pathlib import Path
 
 _MAX_TEXT_BYTES = 1 << 26
 """Limit for a text file of a model or index folder: a sparse file could fill the memory."""
+
+
+@cache
+def _system_devices() -> frozenset[int]:
+    """The devices of the system's own files, which are no files on a disk."""
+    found = set()
+    for folder in ("/proc", "/sys", "/dev"):
+        with suppress(OSError):
+            found.add(os.stat(folder).st_dev)  # noqa: PTH116
+    with suppress(OSError):
+        found.discard(os.stat("/").st_dev)  # noqa: PTH116
+    return frozenset(found) if os.name == "posix" else frozenset()
+
+
+def is_of_system(status: os.stat_result) -> bool:
+    """Whether something lies in /proc, /sys or /dev, whose files may block or never end."""
+    return status.st_dev in _system_devices()
 
 
 def open_regular(path: Path) -> BufferedReader:

@@ -58,6 +58,15 @@ class Window:
         return f"#{self.col},{self.row},{self.width},{self.height}"
 
 
+def is_like_a_window(name: str) -> bool:
+    """Whether a name ends like the id of a window, also with signs, blanks or other digits.
+
+    >>> is_like_a_window("a.tif#1,2,3,4"), is_like_a_window("a.tif#1,2,3")
+    (True, False)
+    """
+    return "#" in name and _LIKE_A_WINDOW.search(name) is not None
+
+
 def window_text(tile_id: str) -> str:
     """The window in a tile's id, always spelled alike; empty for a whole file.
 

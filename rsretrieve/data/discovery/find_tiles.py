@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from rsretrieve.data.labels.class_names import spelling_notices
 from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
-from rsretrieve.data.window import split_window
+from rsretrieve.data.window import is_like_a_window, split_window
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.errors import InputError, NoUsableTiles, TilesNotFound
 
@@ -88,7 +89,7 @@ def _found(source: str, scenes: SceneChoices, context: RunContext | None) -> Til
         tiles = stack_bands(tiles, scenes.stack, left_out)
     else:
         tiles = tiles.with_notices(*band_notices(tiles))
-    tiles = left_out.reported(_with_names_in_utf8(tiles, context), context)
+    tiles = left_out.reported(_with_usable_names(tiles, context), context)
     return _trusted(tiles) if scenes.trusted else _with_notice_of_hosts(tiles)
 
 
@@ -104,24 +105,34 @@ def _with_notice_of_hosts(tiles: TileSet) -> TileSet:
     return tiles.with_notices(f"{tiles.source} names tiles that are fetched from {some_of(hosts)}")
 
 
-def _with_names_in_utf8(tiles: TileSet, context: RunContext | None) -> TileSet:
-    """Leave out tiles whose names are not UTF-8: no table can hold these.
+def _with_usable_names(tiles: TileSet, context: RunContext | None) -> TileSet:
+    """Leave out tiles whose names no table can hold, or which a table would take for a window.
 
     Raises:
         NoUsableTiles: no tile is left.
     """
-    misnamed = [i for i, tile in enumerate(tiles) if not _is_utf8(tile.id + tile.path)]
-    if not misnamed:
+    reasons = {i: reason for i, tile in enumerate(tiles) if (reason := _why_misnamed(tile))}
+    if not reasons:
         return tiles
-    left_out = f"tiles left out because their names are not UTF-8: {len(misnamed)}"
-    if len(misnamed) == len(tiles):
-        raise NoUsableTiles(f"{tiles.source}: {left_out}", hint="rename them")
-    kept = tiles.select(sorted(set(range(len(tiles))) - set(misnamed)))
+    counts = Counter(reasons.values())
+    left_out = [f"tiles left out because their names {why}: {n}" for why, n in counts.items()]
+    if len(reasons) == len(tiles):
+        raise NoUsableTiles(f"{tiles.source}: {'; '.join(left_out)}", hint="rename them")
+    kept = tiles.select(sorted(set(range(len(tiles))) - set(reasons)))
     if context is None:
-        return kept.with_notices(left_out)
-    for i in misnamed:
-        context.add_failure(Failure(tiles[i], "its name is not UTF-8: rename it"))
+        return kept.with_notices(*left_out)
+    for i, why in reasons.items():
+        one = why.replace("are ", "is ").replace("end ", "ends ")
+        context.add_failure(Failure(tiles[i], f"its name {one}: rename it"))
     return kept
+
+
+def _why_misnamed(tile: Tile) -> str:
+    """What is wrong with the names of a tile; empty for nothing."""
+    if not _is_utf8(tile.id + tile.path):
+        return "are not UTF-8"
+    name = tile.path if tile.window is not None else tile.id
+    return "end like a window (#col,row,width,height)" if is_like_a_window(name) else ""
 
 
 def _is_utf8(name: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from rsretrieve._core.folders.known_folders import is_own_folder
+from rsretrieve._core.regular_files import is_of_system
 from rsretrieve._core.text import some_of
 from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.gdal_drivers import (
@@ -53,10 +54,12 @@ class FolderContent:
         images: the image files, sorted by path.
         not_images: how many files there are of other formats that GDAL reads, by suffix.
         own: the index and model folders below the folder, which are not read, relative to it.
-        system: the system folders, which are not read, relative to the folder.
+        system: the system folders (of a storage device, or /proc, /sys and /dev behind a link),
+            which are not read, relative to the folder.
         repeated: links to folders that are read under another name already.
         subfolders: the sub-folders that were read, relative to the folder.
         linked: the image files that are links, relative to the folder, and where these lead.
+        outside: links to folders outside of it, which were read, relative to the folder.
     """
 
     root: Path
@@ -67,6 +70,7 @@ class FolderContent:
     repeated: list[str] = field(default_factory=list)
     subfolders: list[str] = field(default_factory=list)
     linked: dict[str, str] = field(default_factory=dict)
+    outside: list[str] = field(default_factory=list)
 
     def notices(self, source: str) -> tuple[str, ...]:
         """What the user should know of what was left out, or is there twice."""
@@ -88,6 +92,11 @@ class FolderContent:
         if self.system:
             names = some_of(sorted(self.system))
             notices.append(f"{source}: system folders left out: {len(self.system)} ({names})")
+        if self.outside:
+            notices.append(
+                f"{source}: links to folders outside of it, which are searched, too: "
+                f"{len(self.outside)} ({some_of(sorted(self.outside))})"
+            )
         if self.repeated:
             names = some_of(sorted(self.repeated))
             notices.append(
@@ -156,8 +165,11 @@ class _Walk:
             link = self._links.pop(0)
             if self._identity(link) in self._visited:
                 self.content.repeated.append(self._relative(link))
-            else:
-                self._read_without_links(link)
+                continue
+            found = len(self.content.system)
+            self._read_without_links(link)
+            if len(self.content.system) == found and not self._is_inside(link):
+                self.content.outside.append(self._relative(link))
 
     def _read_without_links(self, folder: Path) -> None:
         remaining = [folder]
@@ -167,6 +179,9 @@ class _Walk:
             if identity is None or identity in self._visited:
                 continue
             self._visited.add(identity)
+            if inner != self._root and self._is_of_system(inner):
+                self.content.system.append(self._relative(inner))
+                continue
             entries = self._entries(inner)
             if inner != self._root and is_own_folder(inner, {e.name for e in entries or ()}):
                 self.content.own.append(self._relative(inner))
@@ -208,6 +223,14 @@ class _Walk:
             self._left_out.add_folder(error)
             return None
         return status.st_dev, status.st_ino
+
+    def _is_of_system(self, folder: Path) -> bool:
+        """Whether a folder lies in /proc, /sys or /dev, and the one that the user typed not."""
+        status, typed = folder.stat(), self._root.stat()
+        return is_of_system(status) and status.st_dev != typed.st_dev
+
+    def _is_inside(self, link: Path) -> bool:
+        return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(self._root))
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
@@ -260,7 +283,8 @@ def _suffix_if_readable(path: Path) -> str:
 
 
 def _is_file(path: Path) -> bool:
+    """Whether it is a file that can be opened: one of the system's may block."""
     try:
-        return path.is_file()
+        return path.is_file() and not is_of_system(path.stat())
     except OSError:  # the folder may be listed, but not its files
         return False

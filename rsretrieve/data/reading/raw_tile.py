@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.regular_files import is_of_system
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.notes import Note, known_notes
 from rsretrieve.data.pixels.expected import Expected
 from rsretrieve.data.pixels.meaning import READ_AS_FLOAT32, READ_AS_THEY_ARE
 from rsretrieve.data.pixels.packing import Packing
-from rsretrieve.data.window import MAX_PIXELS, MIN_SIDE_PX
+from rsretrieve.data.window import MAX_PIXELS, MIN_SIDE_PX, is_like_a_window
 from rsretrieve.data.workers.limits import MEMORY_BYTES
 from rsretrieve.errors import InvalidArgument, TileError
 
@@ -146,12 +147,19 @@ def require_openable(tile_id: str, path: str) -> None:
         f"{tile_id}{path}".encode()
     except UnicodeEncodeError as error:
         raise TileError(tile_id, "its name is not UTF-8: rename it") from error
-    mode = Path(path).stat().st_mode
+    if "\0" in path:
+        raise TileError(tile_id, "no such file: no name holds a NUL character")
+    if is_like_a_window(path):
+        raise TileError(tile_id, "its name ends like a window (#col,row,width,height): rename it")
+    status = Path(path).stat()
+    mode = status.st_mode
     kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
     kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device", stat.S_ISDIR: "a folder"}
     for is_kind, name in kinds.items():
         if is_kind(mode):
             raise TileError(tile_id, f"is {name}, not a file")
+    if is_of_system(status):
+        raise TileError(tile_id, "is a file of the system, not of a disk")
 
 
 def decoding_trouble(error: Exception) -> str:
