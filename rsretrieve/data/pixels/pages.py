@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from rsretrieve.data.pixels.png_chunks import SIGNATURE_BYTES, next_name
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
-_HEAD_BYTES = 65_536
+_HEAD_BYTES = 21
 _FIRST_PAGE = {"GTiff": "GTIFF_DIR:1", "NITF": "NITF_IM:0", "HEIF": "HEIF:1", "AVIF": "AVIF:1"}
 """What GDAL calls the first image of a file, by the drivers whose subdatasets are images."""
 
@@ -34,20 +35,28 @@ def require_one_image(tile: Tile, dataset: DatasetReader) -> None:
         raise TileError(tile.id, _frames(dataset.count))
     if dataset.driver in ("PNG", "WEBP") and tile.location.is_local:
         with Path(tile.path).open("rb") as stream:
-            if is_animated(stream.read(_HEAD_BYTES)):
+            if is_animated(stream):
                 raise TileError(tile.id, _frames(0))
 
 
-def is_animated(head: bytes) -> bool:
-    r"""Whether the beginning of a PNG or WebP file declares an animation.
+def is_animated(stream: BinaryIO) -> bool:
+    r"""Whether a PNG or WebP file declares an animation; read from its beginning.
 
-    >>> is_animated(b"RIFF....WEBPVP8X....\x02")
+    >>> from io import BytesIO
+    >>> is_animated(BytesIO(b"RIFF....WEBPVP8X....\x02"))
     True
     """
+    head = stream.read(_HEAD_BYTES)
     if head.startswith(b"RIFF"):
         return head[8:16] == b"WEBPVP8X" and bool(head[20:21] and head[20] & 2)
-    before_pixels = head.partition(b"IDAT")[0]
-    return head.startswith(b"\x89PNG") and b"\0\0\0\x08acTL" in before_pixels
+    if not head.startswith(b"\x89PNG"):
+        return False
+    stream.seek(SIGNATURE_BYTES)
+    # acTL stands anywhere before the pixels, behind other chunks of any length.
+    while (name := next_name(stream)) not in (b"", b"IDAT", b"IEND"):
+        if name == b"acTL":
+            return True
+    return False
 
 
 def _frames(count: int) -> str:

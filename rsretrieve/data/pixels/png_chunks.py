@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 from rsretrieve.errors import TileError
 
-_SIGNATURE_BYTES = 8
+SIGNATURE_BYTES = 8
 _BLOCK_BYTES = 1 << 20
 _LAST = b"IEND"
 
@@ -25,13 +26,22 @@ def require_whole_png(tile_id: str, path: str | Path) -> None:
         TileError: it is cut off or damaged.
     """
     with Path(path).open("rb") as stream:
-        stream.seek(_SIGNATURE_BYTES)
+        stream.seek(SIGNATURE_BYTES)
         while (name := _checked(stream)) != _LAST:
             if name is None:
                 trouble = f"the PNG chunk before byte {stream.tell()} is damaged"
                 if not stream.read(1):
                     trouble = "image file is truncated"
                 raise TileError(tile_id, f"cannot be decoded: {trouble}")
+
+
+def next_name(stream: BinaryIO) -> bytes:
+    """The name of the chunk at which a stream stands, which then stands at the next; or nothing."""
+    head = stream.read(8)
+    if len(head) < 8:
+        return b""
+    stream.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return head[4:]
 
 
 def _checked(stream: BinaryIO) -> bytes | None:

@@ -190,7 +190,7 @@ def _is_special(path: str, image: Image.Image) -> bool:
     if getattr(image, "n_frames", 1) > 1:
         return True
     with Path(path).open("rb") as stream:
-        return is_animated(stream.read(4096))
+        return is_animated(stream)
 
 
 def _is_plain_tiff(image: Image.Image) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import rasterio
@@ -81,3 +84,38 @@ def test_the_pixels_of_a_png_may_hold_the_name_of_the_chunk_of_animations(tmp_pa
     values = np.frombuffer(b"\0\0\0\x08acTL" * 300, np.uint8)[:2304].reshape(48, 48)
     path = save_picture(tmp_path / "a.png", values, compress_level=0)
     assert np.array_equal(read_raw(tile_at(path)).values[0], values)
+
+
+def _chunk(name, content):
+    check = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+
+def _animation(path, before, bits):
+    """An animated PNG with other chunks before the one that says so."""
+    row = bytes(1 + 32 * 3 * bits // 8)
+    header = struct.pack(">IIBBBBB", 32, 32, bits, 2, 0, 0, 0)
+    frame = struct.pack(">IIIIIHHBB", 0, 32, 32, 0, 0, 1, 10, 0, 0)
+    chunks = [_chunk(b"IHDR", header), *before, _chunk(b"acTL", struct.pack(">II", 2, 0))]
+    chunks += [_chunk(b"fcTL", frame), _chunk(b"IDAT", zlib.compress(row * 32))]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + _chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    "text", [None, b"a\0b", b"a\0" + b"x" * 5000, b"a\0" + b"x" * 70_000, b"a\0 IDAT \0\0\0\0IDAT"]
+)
+def test_an_animation_is_found_behind_other_chunks(tmp_path, bits, text):
+    before = [] if text is None else [_chunk(b"tEXt", text), _chunk(b"tEXt", b"more\0")]
+    path = _animation(tmp_path / "a.png", before, bits)
+    with pytest.raises(TileError, match="an animation"):
+        read_raw(tile_at(path))
+
+
+def test_a_text_that_names_the_chunk_of_animations_is_none(tmp_path):
+    path = save_picture(tmp_path / "a.png", noise((3, 32, 32)))
+    content = path.read_bytes()
+    text = _chunk(b"tEXt", b"a\0\0\0\0\x08acTL")
+    path.write_bytes(content[:33] + text + content[33:])
+    assert read_raw(tile_at(path)).values.shape == (3, 32, 32)
