@@ -8,6 +8,7 @@ rasters: they may have any format, too, or be named inside a file.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ _MAX_TEXT_BYTES = 32 << 20  # GDAL reads an `.aux.xml` into memory as a whole
 _DEPTH = 3  # a mask may have overviews, and these a mask
 _SETTLED_NS = 2_000_000_000  # a folder that changed later may change again within a clock's tick
 _MOST_FOLDERS = 256
+_OF_A_READER = re.compile(r"\.(txt|xml|imd|rpb|rpc|pvl|dim|eph|pass|rad|att|til)\)$", re.IGNORECASE)
+"""The endings of files in which providers deliver metadata, as `_Listed.strange` describes them."""
 _STRANGE = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 _STRANGE |= {stat.S_IFBLK: "a device"}
 
@@ -109,6 +112,10 @@ def _why_unread(path: str, beside: Sequence[str]) -> str:
     listed = _listed(folder or ".", os.stat(folder or "."))  # noqa: PTH116
     for other in listed.strange.get(_stem(name), ()):
         return f"{other} lies beside it"
+    # GDAL reads metadata files of any stem when it looks for a georeference, and blocks on a pipe.
+    for other in (one for same in listed.strange.values() for one in same):
+        if _OF_A_READER.search(other):
+            return f"{other} lies in its folder, where GDAL reads metadata"
     reasons = (_why_no_text(one, path) for one in beside if _is_text(one))
     return next(filter(None, reasons), "")
 
