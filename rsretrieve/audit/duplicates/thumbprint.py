@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsretrieve.data.reading.content_forms import ArrayForm
 from rsretrieve.data.reading.raw_tile import RawTile
+from rsretrieve.data.workers.content_forms import ArrayForm
 
 SIDE_PX = 64
 COARSE_PX = 16

@@ -14,10 +14,10 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.tile_cache import KeptTile, PixelCache, key_of, open_cache
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.reading.chunk_reader import Read
-from rsretrieve.data.reading.content_forms import ArrayForm, TupleForm
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.workers.content_forms import ArrayForm, TupleForm
 
 Content = tuple[NDArray[Any], Place | None, AcquisitionTime | None]
 """The pixels of a tile, (C, S, S), its place, and when it was taken, as its file says."""

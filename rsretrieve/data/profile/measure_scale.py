@@ -10,10 +10,10 @@ import numpy as np
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.profile.tile_scale import LONGEST, Range, TileScale
 from rsretrieve.data.reading.chunk_reader import Read
-from rsretrieve.data.reading.content_forms import TupleForm
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.workers.content_forms import TupleForm
 
 _EARTH_RADIUS_M = 6_371_007.2  # of the sphere with the area of the WGS 84 ellipsoid
 _READ_TILES, _MOST_PLACES = 16, 1000

@@ -13,7 +13,6 @@ from rsretrieve._core.paths import TIME_LIMIT_S
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note, known_notes
-from rsretrieve.data.reading.content_forms import Fits, anything
 from rsretrieve.data.reading.decode_chunk import (
     Chunk,
     ReadFailure,
@@ -22,6 +21,7 @@ from rsretrieve.data.reading.decode_chunk import (
 )
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.workers.confinement import Policy
+from rsretrieve.data.workers.content_forms import Fits, anything
 from rsretrieve.data.workers.pool import WorkerSlot
 from rsretrieve.data.workers.worker import WorkerLost, require_reply
 from rsretrieve.errors import TileError

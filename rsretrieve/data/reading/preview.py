@@ -11,10 +11,10 @@ from PIL import Image
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note
-from rsretrieve.data.reading.content_forms import ArrayForm
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.workers.content_forms import ArrayForm
 from rsretrieve.errors import TileError
 
 PREVIEW = ArrayForm("uint8", (None, None, 3))

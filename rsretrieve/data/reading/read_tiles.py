@@ -19,10 +19,10 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.chunk_reader import ChunkReader, Decoder, Read
-from rsretrieve.data.reading.content_forms import Fits, TupleForm, anything
 from rsretrieve.data.reading.decode_chunk import Chunk, ChunkDecoder, Header, HeaderDecoder, Process
 from rsretrieve.data.reading.window_batches import runs_of
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.workers.content_forms import Fits, TupleForm, anything
 from rsretrieve.data.workers.pool import worker_slots
 
 T = TypeVar("T")

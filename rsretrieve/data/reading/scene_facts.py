@@ -16,13 +16,13 @@ from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
-from rsretrieve.data.reading.content_forms import TupleForm
 from rsretrieve.data.reading.datasets import OpenRasters, opened_raster, raster_errors
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneFacts
+from rsretrieve.data.workers.content_forms import TupleForm
 from rsretrieve.data.workers.limits import HEADER_BYTES, tile_limits
 from rsretrieve.errors import TileError
 

@@ -11,13 +11,13 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note, known_notes
-from rsretrieve.data.reading.content_forms import TupleForm
 from rsretrieve.data.reading.datasets import opened_raster, raster_errors
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import only_texts_unread, sidecars_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
+from rsretrieve.data.workers.content_forms import TupleForm
 from rsretrieve.data.workers.limits import HEADER_BYTES, tile_limits
 from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
 from rsretrieve.data.workers.worker import WorkerLost, require_reply
@@ -111,7 +111,7 @@ def _asked(slot: WorkerSlot, tiles: list[Tile], readable: Readable) -> Sequence[
     return reply
 
 
-def read_places(tiles: list[Tile]) -> list[_Reply]:
+def read_places(tiles: list[Tile]) -> Sequence[_Reply]:
     """Read the places of tiles of one file, in a worker.
 
     Returns:

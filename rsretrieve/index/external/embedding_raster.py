@@ -19,10 +19,10 @@ from rsretrieve.data.embedding_rasters.band_vectors import (
     read_band_vectors,
 )
 from rsretrieve.data.notes import known_notes
-from rsretrieve.data.reading.content_forms import ArrayForm
 from rsretrieve.data.reading.scene_facts import are_places
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, Trust
+from rsretrieve.data.workers.content_forms import ArrayForm
 from rsretrieve.data.workers.pool import worker_slots
 from rsretrieve.data.workers.worker import WorkerLost, require_reply
 from rsretrieve.errors import InvalidArgument, NoUsableTiles, TableError, TileError

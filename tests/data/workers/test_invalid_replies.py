@@ -11,10 +11,10 @@ from rsretrieve.data.access import Readable
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.reading.chunk_reader import ChunkReader
-from rsretrieve.data.reading.content_forms import ArrayForm
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.workers import worker
+from rsretrieve.data.workers.content_forms import ArrayForm
 from rsretrieve.data.workers.worker import NO_ACCESS, WorkerLost
 from tests.support.processes.odd_contents import Odd
 from tests.support.processes.worker_functions import (
