@@ -32,7 +32,11 @@ class AcquisitionTime:
     source: DateSource = DateSource.GIVEN
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return received_time, (self.period.start_us, self.period.end_us, self.source.value)
+        return received_time, self.sent()
+
+    def sent(self) -> tuple[int, int, str]:
+        """What a worker sends, for `received_time`."""
+        return self.period.start_us, self.period.end_us, self.source.value
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> AcquisitionTime:

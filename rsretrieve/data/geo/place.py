@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import atan2, cos, degrees, hypot, radians, sin
 from typing import Any, NamedTuple
 
@@ -36,6 +37,12 @@ class Place:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Place, (self.crs, self.bounds, self.footprint, self.parts)
+
+    def sent(self) -> tuple[Any, ...]:
+        """What a worker sends: rings as flat lists of numbers, of which there are many."""
+        parts = self.parts
+        flat = None if parts is None else [[_flat(ring) for ring in rings] for rings in parts]
+        return self.crs, self.bounds, _flat(self.footprint), flat
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Place:
@@ -84,6 +91,20 @@ class Placing(NamedTuple):
 
     place: Place | None
     remark: Note | None = None
+
+
+def received_place(crs: str, bounds: Any, footprint: Any, parts: Any) -> Place:
+    """The place that a worker sent, with rings as in `Place.sent`; its numbers were checked."""
+    inner = None if parts is None else tuple(tuple(map(_ring, rings)) for rings in parts)
+    return Place(crs, bounds, _ring(footprint), inner)
+
+
+def _flat(ring: Sequence[Point]) -> list[float]:
+    return [*chain.from_iterable(ring)]
+
+
+def _ring(flat: Sequence[float]) -> tuple[Point, ...]:
+    return tuple(zip(flat[::2], flat[1::2]))
 
 
 def _points(pairs: Any) -> tuple[Point, ...]:

@@ -34,11 +34,12 @@ def offset_in(array: Any, base: Any) -> int:
     return next(starts) - next(starts)
 
 
-def array_from(content: memoryview, kind: Any, shape: Any) -> Any:
-    """A copy of the array that some bytes hold; nothing that is shared can change it later.
+def array_from(memory: memoryview, start: int, kind: Any, shape: Any) -> Any:
+    """A copy of an array in some memory; nothing that is shared can change it later.
 
     Args:
-        content: its bytes, and no more.
+        memory: holds its bytes.
+        start: where it begins.
         kind: the type of its numbers, as `numpy.dtype.str` gives it.
         shape: its shape.
 
@@ -48,21 +49,13 @@ def array_from(content: memoryview, kind: Any, shape: Any) -> Any:
     import numpy as np
 
     size = _itemsize(kind) * prod(_counts(shape))
+    content = memory[start : start + size]
     if size != len(content):
         raise ValueError(f"an array of {size} bytes in {len(content)}")
     array = np.empty(shape, kind)
     if size:
         array[...] = np.frombuffer(content, "|u1" if kind == "|b1" else kind).reshape(shape)
     return array  # a byte above 1 became True: such a byte would confuse NumPy
-
-
-def size_bytes(kind: Any, shape: Any) -> int:
-    """The size of an array.
-
-    Raises:
-        ValueError: the type is not a known one, or the shape is none.
-    """
-    return _itemsize(kind) * prod(_counts(shape))
 
 
 def view_of(base: Any, offset: Any, shape: Any, strides: Any) -> Any:

@@ -7,6 +7,7 @@ or set: a record is made here, by its own class, from fields of the right types.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from math import isfinite
 from typing import Any, NamedTuple
@@ -26,10 +27,6 @@ def _is_count(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and isfinite(value)
-
-
-def _is_degree(value: Any) -> bool:
-    return type(value) is float and abs(value) <= _MOST_DEGREES
 
 
 def _is_truth(value: Any) -> bool:
@@ -54,8 +51,16 @@ def _are(check: Check, least: int = 0, most: int | None = None) -> Check:
     return checked
 
 
-_points = _are(_are(_is_degree, 2, 2), 3)
-_parts = _are(_are(_points, 1), 1)
+def _is_ring(value: Any) -> bool:
+    """Whether a value is a ring: longitude and latitude of one point after another."""
+    if type(value) is not tuple or len(value) < 6 or len(value) % 2:
+        return False
+    if not {*map(type, value)} <= {float, int} or not all(map(isfinite, value)):
+        return False
+    return bool(min(value) >= -_MOST_DEGREES and max(value) <= _MOST_DEGREES)
+
+
+_are_parts = _are(_are(_is_ring, 1), 1)
 
 
 class _Record(NamedTuple):
@@ -64,7 +69,7 @@ class _Record(NamedTuple):
     Attributes:
         module, maker: its class, or the function that makes it.
         checks: of its fields, in order.
-        fields: their names; empty where the class's `__reduce__` gives the values.
+        fields: their names; empty where the class's method `sent` gives the values.
     """
 
     module: str
@@ -77,8 +82,8 @@ _DATA = "rsretrieve.data"
 _RECORDS = {
     "Place": _Record(
         f"{_DATA}.geo.place",
-        "Place",
-        (_is_text, _are(_is_number, 4, 4), _points, _is_none_or(_parts)),
+        "received_place",
+        (_is_text, _are(_is_number, 4, 4), _is_ring, _is_none_or(_are_parts)),
     ),
     "AcquisitionTime": _Record(
         f"{_DATA}.dates.acquisition_time",
@@ -133,7 +138,7 @@ def fields_of(value: Any) -> list[Any] | None:
     record = _RECORDS.get(kind.__name__)
     if record is None or record.module != kind.__module__:
         return None
-    fields = [getattr(value, name) for name in record.fields] or value.__reduce__()[1]
+    fields = [getattr(value, name) for name in record.fields] or value.sent()
     return [kind.__name__, *fields]
 
 
@@ -151,4 +156,10 @@ def record_of(name: Any, *fields: Any) -> Any:
         raise ValueError(f"{name} with {len(fields)} fields")
     if not all(check(field) for check, field in zip(record.checks, fields)):
         raise ValueError(f"{name} with a field of another type")
-    return getattr(import_module(record.module), record.maker)(*fields)
+    return _maker(record.module, record.maker)(*fields)
+
+
+@cache
+def _maker(module: str, name: str) -> Callable[..., Any]:
+    maker: Callable[..., Any] = getattr(import_module(module), name)
+    return maker

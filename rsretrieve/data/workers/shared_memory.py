@@ -22,7 +22,6 @@ from rsretrieve.data.workers.reply_arrays import (
     is_plain,
     is_shared_view,
     offset_in,
-    size_bytes,
     view_of,
 )
 from rsretrieve.data.workers.reply_records import fields_of, record_of
@@ -215,7 +214,7 @@ class _Decoder:
         starts = 2 * _LENGTH.size, 2 * _LENGTH.size + lengths[0]
         self._sent = received[starts[1] + lengths[1] :]
         self._shared = memoryview(b"" if shared is None else shared)
-        parts = self._made(json.loads(bytes(received[starts[0] : starts[1]])))
+        parts = json.loads(bytes(received[starts[0] : starts[1]]))
         self._arrays = [self._part(*part) for part in parts]
         self._content = json.loads(bytes(received[starts[1] : starts[1] + lengths[1]]))
 
@@ -226,9 +225,12 @@ class _Decoder:
     def _part(self, start: Any, kind: Any, shape: Any) -> Any:
         if type(start) is not int:
             raise ValueError("an array without a place")
-        size = size_bytes(kind, shape)
-        memory, first = (self._shared, start) if start >= 0 else (self._sent, -1 - start)
-        return array_from(memory[first : first + size], kind, shape)
+        if type(shape) is not list:
+            raise ValueError("an array without a shape")
+        shape = tuple(shape)
+        if start < 0:
+            return array_from(self._sent, -1 - start, kind, shape)
+        return array_from(self._shared, start, kind, shape)
 
     def _made(self, value: Any) -> Any:
         """A value of JSON with its lists as tuples, and with its arrays and records."""

@@ -32,7 +32,7 @@ def test_a_pickle_is_no_answer(tmp_path):
     assert not folder.exists()
 
 
-RING = [[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+RING = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,11 @@ RING = [[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
         ["Place", 7, [0, 0, 1, 1], RING, None],
         ["Place", "EPSG:4326", [0, 0, 1, float("nan")], RING, None],
         ["Place", "EPSG:4326", [0, 0, 1, 1], [], None],
-        ["Place", "EPSG:4326", [0, 0, 1, 1], [["a", "b"]] * 4, None],
-        ["Place", "EPSG:4326", [0, 0, 1, 1], [[1e300, 0.0]] * 4, None],
+        ["Place", "EPSG:4326", [0, 0, 1, 1], RING[:-1], None],
+        ["Place", "EPSG:4326", [0, 0, 1, 1], [[0.0, 1.0]] * 6, None],
+        ["Place", "EPSG:4326", [0, 0, 1, 1], [*RING, float("nan"), 0.0], None],
+        ["Place", "EPSG:4326", [0, 0, 1, 1], ["a", "b"] * 4, None],
+        ["Place", "EPSG:4326", [0, 0, 1, 1], [1e300, 0.0] * 4, None],
         ["Place", "EPSG:4326", [0, 0, 1, 1], RING, [RING]],
         ["Place", "EPSG:4326", [0, 0, 1, 1], RING],
         ["AcquisitionTime", 2, 1, "given"],
