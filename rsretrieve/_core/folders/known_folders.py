@@ -34,9 +34,12 @@ def _own_model_files(folder: Path) -> frozenset[str]:
 
 
 def _model_files(folder: Path) -> frozenset[str]:
-    """The files that the description of a model names; of old or damaged ones, the usual names."""
+    """The files that the description of a model names; of old or damaged ones, the usual names.
+
+    A stranger's description may name any file: only files that a model may have are ours.
+    """
     listed = json_object(_text(folder / "model.json") or "").get("files")
-    named = frozenset(listed) if isinstance(listed, dict) else NO_FILES
+    named = _MODEL_NAMES & frozenset(listed if isinstance(listed, dict) else ())
     return named | {"model.json", "model.safetensors"} if named else _MODEL_NAMES
 
 

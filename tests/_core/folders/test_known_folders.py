@@ -75,12 +75,13 @@ def test_a_manifest_without_data_files_makes_no_index(index):
 
 
 def test_a_model_in_an_index_is_ours_only_if_the_index_says_so(index):
+    """And only files that a model may have: a stranger's description may name any."""
     (index / "model").mkdir()
-    files = {"files": {"notes.md": "0"}}
+    files = {"files": {"history.csv": "0", "notes.md": "0", "../a.csv": "0", "/b/history.csv": "0"}}
     (index / "model" / "model.json").write_text(json.dumps(files))
     assert INDEX_FOLDER.own_files(index) == NAMES
     (index / "manifest.json").write_text(json.dumps({**CONTENT, "model": "model"}))
-    model = {"model/model.json", "model/model.safetensors", "model/notes.md"}
+    model = {"model/model.json", "model/model.safetensors", "model/history.csv"}
     assert INDEX_FOLDER.own_files(index) == NAMES | model
 
 
