@@ -215,6 +215,7 @@ class _Decoder:
         self._sent = received[starts[1] + lengths[1] :]
         self._shared = memoryview(b"" if shared is None else shared)
         parts = json.loads(bytes(received[starts[0] : starts[1]]))
+        self._left_bytes = {True: len(self._sent), False: len(self._shared)}
         self._arrays = [self._part(*part) for part in parts]
         self._content = json.loads(bytes(received[starts[1] : starts[1] + lengths[1]]))
 
@@ -227,10 +228,13 @@ class _Decoder:
             raise ValueError("an array without a place")
         if type(shape) is not list:
             raise ValueError("an array without a shape")
-        shape = tuple(shape)
-        if start < 0:
-            return array_from(self._sent, -1 - start, kind, shape)
-        return array_from(self._shared, start, kind, shape)
+        is_sent = start < 0
+        memory, start = (self._sent, -1 - start) if is_sent else (self._shared, start)
+        array = array_from(memory, start, kind, tuple(shape))
+        self._left_bytes[is_sent] -= array.nbytes
+        if self._left_bytes[is_sent] < 0:  # each is a copy, and all might be of the same bytes
+            raise ValueError("more arrays than were sent")
+        return array
 
     def _made(self, value: Any) -> Any:
         """A value of JSON with its lists as tuples, and with its arrays and records."""

@@ -62,6 +62,14 @@ def test_an_array_that_lies_elsewhere_is_refused(shared, start):
         raw(message({"#array": 0}, [[start, "<u8", [200]]], bytes(1600)), shared)
 
 
+@pytest.mark.parametrize("start", [0, -1])
+def test_one_place_is_no_more_than_one_array(shared, start):
+    """Each array is a copy: a short reply would otherwise take memory without a limit."""
+    parts = [[start, "|u1", [len(shared) // 2 if start == 0 else 4096]]] * 100
+    with pytest.raises(InvalidReply, match="more arrays than were sent"):
+        raw(message(True, parts, bytes(4096)), shared)
+
+
 @pytest.mark.parametrize(
     ("offset", "shape", "strides"),
     [
