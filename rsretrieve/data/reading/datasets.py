@@ -20,6 +20,7 @@ from rsretrieve.data.dates.header_dates import time_in_header
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
 from rsretrieve.data.pixels.declared import meaning_of
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.jpeg_end import require_end
 from rsretrieve.data.pixels.meaning import Meaning
 from rsretrieve.data.pixels.pages import require_one_image
 from rsretrieve.data.pixels.png_chunks import require_whole_png
@@ -40,6 +41,8 @@ from rsretrieve.errors import TileError
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
+
+    from rsretrieve.data.reading.plain_images import PlainImage
 
 _IDLE_RASTERS = 8
 _UNRECOGNISED = "not recognized as being in a supported file format"
@@ -114,7 +117,13 @@ class Raster:
     _damage: str | None = None
 
     def picture(self) -> NDArray[Any] | None:
-        """(C, H, W) all pixels of a JPEG, which GDAL decodes otherwise; else None."""
+        """(C, H, W) all pixels of a JPEG, which GDAL decodes otherwise; else None.
+
+        Raises:
+            TileError: its end is missing.
+        """
+        if self._damage:
+            raise TileError(self.tile.id, self._damage)
         if not self._looked:
             self._looked = True
             dataset = self.dataset
@@ -123,7 +132,9 @@ class Raster:
 
                 picture = read_jpeg(self.tile, dataset.width, dataset.height)
                 shape = (dataset.count, dataset.height, dataset.width)
-                self._picture = picture if picture is not None and picture.shape == shape else None
+                if picture is not None and picture.values.shape == shape:
+                    self._require_end(picture)
+                    self._picture = picture.values
         return self._picture
 
     def require_whole(self, tile_id: str) -> None:
@@ -137,6 +148,14 @@ class Raster:
                     self._damage = error.reason
         if self._damage:
             raise TileError(tile_id, self._damage)
+
+    def _require_end(self, picture: PlainImage) -> None:
+        if picture.may_lack_end:
+            try:
+                require_end(self.tile.id, self.dataset)
+            except TileError as error:
+                self._damage = error.reason
+                raise
 
     def close(self) -> None:
         """Close it."""

@@ -11,6 +11,8 @@ from rsretrieve.data.access import is_trusted
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.alpha import pixels_with_alpha
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.jpeg_end import require_end
+from rsretrieve.data.reading.datasets import opened_raster
 from rsretrieve.data.reading.plain_images import PlainImage, read_image, translated
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.reading.raw_tile import (
@@ -54,7 +56,7 @@ def read_reduced(tile: Tile, jpeg_px: int, expected: Expected = ANYTHING) -> Raw
         if window.shape_px != (window.height, window.width) or sidecars_of(tile.path):
             return None
         size = window.width, window.height
-        image = read_image(tile, jpeg_px, size)
+        image = _whole_image(tile, jpeg_px, size)
     return None if image is None else _raw(image, expected)
 
 
@@ -64,11 +66,22 @@ def _read_by_content(tile: Tile, jpeg_px: int | None, expected: Expected) -> Raw
         beside = sidecars_of(tile.path)
         unread = bool(beside) and not is_trusted(tile) and only_texts_unread(tile.path, beside)
         if not beside or unread:
-            image = read_image(tile, jpeg_px)
+            image = _whole_image(tile, jpeg_px)
             if image is not None:
                 raw = _raw(image, expected)
                 return replace(raw, notes=(*raw.notes, Note.SIDECAR_UNREAD)) if unread else raw
     return read_raster(tile, expected)
+
+
+def _whole_image(
+    tile: Tile, jpeg_px: int | None, size: tuple[int, int] | None = None
+) -> PlainImage | None:
+    """As `read_image`, but of a JPEG that lost its end a `TileError`."""
+    image = read_image(tile, jpeg_px, size)
+    if image is not None and image.may_lack_end:
+        with opened_raster(replace(tile, window=None)) as raster:
+            require_end(tile.id, raster.dataset)
+    return image
 
 
 def _raw(image: PlainImage, expected: Expected) -> RawTile:

@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.dates.header_dates import time_of_tiff_tag
+from rsretrieve.data.pixels.jpeg_end import ends_in_one_colour
 from rsretrieve.data.pixels.pages import is_animated
 from rsretrieve.data.pixels.png_chunks import require_whole_png
 from rsretrieve.data.reading.raw_tile import check_tile_size, decoding_trouble, too_many_pixels
@@ -52,10 +53,17 @@ Pixels = NDArray[Any]
 
 
 class PlainImage(NamedTuple):
-    """An image: its pixels (C, H, W), and when it was taken, as its file says, or None."""
+    """An image.
+
+    Attributes:
+        values: its pixels (C, H, W).
+        taken: when it was taken, as its file says, or None.
+        may_lack_end: it is a JPEG to which `require_end` applies.
+    """
 
     values: Pixels
     taken: AcquisitionTime | None
+    may_lack_end: bool = False
 
 
 # An image over Pillow's own limit is an error here, not a warning.
@@ -118,15 +126,14 @@ def plain_size(tile: Tile) -> tuple[int, int] | None:
             return None  # GDAL tries
 
 
-def read_jpeg(tile: Tile, width: int, height: int) -> Pixels | None:
-    """Read all of a JPEG that GDAL has opened, (C, H, W); None where GDAL is to read it."""
+def read_jpeg(tile: Tile, width: int, height: int) -> PlainImage | None:
+    """Read all of a JPEG that GDAL has opened; None where GDAL is to read it."""
     if not tile.location.is_local or width * height > MAX_PIXELS or min(width, height) < 1:
         return None
     with Path(tile.path).open("rb") as stream:
         if not stream.read(_HEAD_BYTES).startswith(_JPEG):
             return None
-    image = _decoded(tile, None, (width, height), any_side=True)
-    return None if image is None else image.values
+    return _decoded(tile, None, (width, height), any_side=True)
 
 
 def _decoded(
@@ -139,19 +146,27 @@ def _decoded(
                     return None
                 if not any_side:
                     check_tile_size(tile.id, image.width, image.height)
-                allow_values(image.width * image.height * len(image.getbands()))
-                if image.format == "PNG":
-                    require_whole_png(tile.id, tile.path)
-                if jpeg_px is not None:
-                    image.draft(None, (jpeg_px, jpeg_px))  # no effect on other formats
-                values = _values(image)
-                return None if values is None else PlainImage(values, _taken(image))
+                return _pixels_of(tile, image, jpeg_px)
         except (UnidentifiedImageError, NotImplementedError, SyntaxError):
             return None  # GDAL tries
         except OSError as error:
             if error.errno is not None or _CUT_SHORT in str(error):
                 raise
             return None
+
+
+def _pixels_of(tile: Tile, image: Image.Image, jpeg_px: int | None) -> PlainImage | None:
+    allow_values(image.width * image.height * len(image.getbands()))
+    if image.format == "PNG":
+        require_whole_png(tile.id, tile.path)
+    full_px = image.width
+    if jpeg_px is not None:
+        image.draft(None, (jpeg_px, jpeg_px))  # no effect on other formats
+    values = _values(image)
+    if values is None:
+        return None
+    is_doubtful = image.format == "JPEG" and ends_in_one_colour(values, full_px)
+    return PlainImage(values, _taken(image), is_doubtful)
 
 
 def _values(image: Image.Image) -> Pixels | None:

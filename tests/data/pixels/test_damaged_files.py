@@ -105,3 +105,47 @@ def test_the_second_file_of_an_imagine_raster_is_watched(tmp_path: Path, monkeyp
     pixels.write_bytes(pixels.read_bytes()[:-9] + bytes(9))
     assert key_of(Tile("a", str(path))) != before
     assert before is not None
+
+
+def ended_early(content: bytes) -> bytes:
+    return content[: len(content) // 2] + b"\xff\xd9"
+
+
+def without_middle(content: bytes) -> bytes:
+    return content[: len(content) // 2] + content[-40:]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("jpeg_px", [None, 32])
+@pytest.mark.parametrize(
+    "damage", [ended_early, without_middle], ids=lambda damage: damage.__name__
+)
+def test_a_jpeg_that_lost_its_last_blocks_is_refused(
+    tmp_path: Path, mode: str, jpeg_px: int | None, damage: object
+) -> None:
+    """libjpeg fills them with the last colour and only warns."""
+    path = tmp_path / "a.jpg"
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    shape = (SIDE, SIDE) if channels == 1 else (SIDE, SIDE, channels)
+    Image.fromarray(noise(shape), mode).save(path, quality=90)
+    whole = path.read_bytes()
+    assert read_raw(Tile("a", str(path), ""), jpeg_px=jpeg_px).values.shape[0] in (1, 3)
+    path.write_bytes(damage(whole))  # type: ignore[operator]
+    windows = (None, Window(0, 0, SIDE, SIDE), Window(8, 8, 16, 16))
+    tiles = [Tile("a", str(path), "", window) for window in windows if window is None or not jpeg_px]
+    for tile in [*tiles, tiles[-1]]:
+        with pytest.raises(TileError, match="a part of the JPEG is missing"):
+            read_raw(tile, jpeg_px=jpeg_px)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("extra", [b"", b"\0" * 20, b"notes"])
+def test_a_whole_jpeg_may_end_in_one_colour(
+    tmp_path: Path, options: dict[str, object], extra: bytes
+) -> None:
+    path = tmp_path / "a.jpg"
+    values = noise((SIDE, SIDE, 3))
+    values[SIDE // 2 :] = 0
+    Image.fromarray(values).save(path, **options)
+    path.write_bytes(path.read_bytes() + extra)
+    assert read_raw(Tile("a", str(path), "")).values.shape == (3, SIDE, SIDE)
