@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from rsretrieve.data.preprocessing.preprocessing import check_size
 from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.network import model_folder
 from rsretrieve.network.backbones.input_bands import InputBands
@@ -37,6 +38,7 @@ def check_start(recipe: Recipe, weights: str, bands: Sequence[object] = ()) -> N
     Raises:
         InvalidArgument, WeightsError, ModelError: see `starting_model`.
     """
+    check_size(recipe.size_px)
     folder, model = model_folder_of(weights), None
     if folder is not None:
         model = model_folder.load_model(folder, torch.device("cpu")).network.backbone

@@ -128,9 +128,10 @@ def new_index(key: str, dimensions: int) -> Any:
 
 def parts_of(index: Any) -> Iterator[Any]:
     """An index, and every index that it holds, as objects of their own classes."""
-    parts = [index]
+    faiss, parts = faiss_module(), [index]
     while parts:
-        part = faiss_module().downcast_index(parts.pop())
+        part = parts.pop()
+        part = faiss.downcast_index(part) if isinstance(part, faiss.Index) else part
         yield part
         inner = (getattr(part, name, None) for name in _PARTS)
         parts += [one for one in inner if one is not None]

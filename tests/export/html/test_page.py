@@ -293,7 +293,7 @@ def test_the_matrix_draws_confusions_and_not_the_diagonal(audit: Audit, tmp_path
     page = page_of(audit, tmp_path)
     pairs = list(zip(page.values("data-given"), page.values("data-suggested")))
     assert pairs == [("bare_soil", "water"), ("forest", "water"), ("water", "forest")]
-    assert "bare_soil → water: 3 (1 to 3)" in page.values("aria-label")
+    assert "bare_soil → water: 3 (1.32 to 3)" in page.values("aria-label")
 
 
 @pytest.mark.parametrize(("classes", "is_cut"), [(40, False), (41, True)])
@@ -440,4 +440,4 @@ def test_the_matrix_names_its_axes_and_its_numbers(audit: Audit, tmp_path: Path)
     text = page_of(audit, tmp_path).text
     for words in ("true class (estimated)", "given label"):
         assert words in text
-    assert "bare_soil → water: 3 (1 to 3) 3" in text
+    assert "bare_soil → water: 3 (1.32 to 3) 3" in text
