@@ -131,8 +131,8 @@ def test_a_jpeg_that_lost_its_last_blocks_is_refused(
     whole = path.read_bytes()
     assert read_raw(Tile("a", str(path), ""), jpeg_px=jpeg_px).values.shape[0] in (1, 3)
     path.write_bytes(damage(whole))  # type: ignore[operator]
-    windows = (None, Window(0, 0, SIDE, SIDE), Window(8, 8, 16, 16))
-    tiles = [Tile("a", str(path), "", window) for window in windows if window is None or not jpeg_px]
+    parts = () if jpeg_px else (Window(0, 0, SIDE, SIDE), Window(8, 8, 16, 16))
+    tiles = [Tile("a", str(path), "", window) for window in (None, *parts)]
     for tile in [*tiles, tiles[-1]]:
         with pytest.raises(TileError, match="a part of the JPEG is missing"):
             read_raw(tile, jpeg_px=jpeg_px)
