@@ -74,7 +74,7 @@ def test_the_temperature_of_train_is_that_of_the_recipes():
     [
         ("train", "--max-nodata", DEFAULT_MAX_NODATA),
         ("train", "--max-windows", f"{MAX_WINDOWS:,}"),
-        ("index", "--recall", IndexGoal().recall),
+        ("index", "--recall", f"{IndexGoal().recall}; with --update: unchanged"),
         ("query", "--duplicate-similarity", DUPLICATE_SIMILARITY),
         ("audit-labels", "--fix-precision", FIX_PRECISION),
     ],
