@@ -135,7 +135,9 @@ def test_two_classes_of_which_one_cannot_be_read_are_refused(
 ) -> None:
     two = of_class(tiles, "water", "road")
     unreadable = [i for i, tile in enumerate(two) if tile.label == "road"]
-    with pytest.raises(LabelsError, match=r"there is only 'water'; no tile of 'road' can be used \(road/"):
+    with pytest.raises(
+        LabelsError, match=r"there is only 'water'; no tile of 'road' can be used \(road/"
+    ):
         prepare(broken(two, *unreadable))
 
 
