@@ -48,6 +48,7 @@ def tiles(tmp_path):
     return tmp_path / "tiles"
 
 
+@pytest.mark.exhaustive
 def test_a_model_is_made_measured_and_made_again(script, tiles, tmp_path, capsys):
     torch.manual_seed(0)
     save_file(

@@ -30,6 +30,8 @@ PAGES = sorted(
     for path in DOCS.rglob("*.md")
     if path.relative_to(DOCS).as_posix() not in ELSEWHERE
 )
+SELDOM = {"comparison/other-tools.md", "how-to/backbones.md", "audit-page.md"}
+"""Long pages whose commands are also those of other pages: for `make test-exhaustive`."""
 LANGUAGES = {"bash", "python", "text", "toml", "javascript", "csv", "json"}
 UPKEEP = {"--update", "--verify", "--repair", "--export", "--gpkg"}
 OUTPUTS = {
@@ -51,7 +53,13 @@ def page_of(name: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:no model was given")
-@pytest.mark.parametrize("name", [*PAGES, "README.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.exhaustive) if name in SELDOM else name
+        for name in [*PAGES, "README.md"]
+    ],
+)
 def test_the_blocks_of_a_page_run_one_after_another(name: str, folder: Path) -> None:
     names: dict[str, Any] = {}
     for block in blocks_of(page_of(name)):

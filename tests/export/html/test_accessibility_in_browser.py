@@ -90,6 +90,7 @@ def test_everything_on_the_way_to_the_command_is_done_by_keys(browser: Any, fold
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_twenty_thousand_cards_are_few_elements(browser: Any, tmp_path: Path) -> None:
     write_page(tmp_path, 20_000)
     opened = Session(browser, tmp_path)
