@@ -209,7 +209,7 @@ def _stored_among(scene: SceneFacts) -> Callable[[_Cut, _Cut], Iterable[Iterable
     """A function that tells which windows of some rows and columns hold stored blocks."""
     if scene.stored is None:
         return lambda rows, columns: [[True] * len(columns)] * len(rows)
-    from rsretrieve.data.reading.stored_blocks import StoredBlocks  # imports NumPy: not for --help
+    from rsretrieve.data.stored_blocks import StoredBlocks  # imports NumPy: not for --help
 
     return StoredBlocks(scene.stored, scene.block_px).among
 

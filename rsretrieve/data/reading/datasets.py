@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 
     from rsretrieve.data.reading.plain_images import PlainImage
 
-_IDLE_RASTERS = 8
 _UNRECOGNISED = "not recognized as being in a supported file format"
 
 
@@ -255,64 +252,3 @@ def _drivers_here() -> list[str]:
     policy = current_policy()
     known = None if policy is None else policy.drivers
     return for_files() if known is None else list(known)
-
-
-@dataclass
-class _Opened:
-    """A raster, and the number of its users, who take turns."""
-
-    lock: Lock = field(default_factory=Lock)
-    users: int = 0
-    raster: Raster | None = None
-
-
-class OpenRasters:
-    """Rasters that stay open while tiles are streamed.
-
-    GDAL's cache of blocks belongs to the dataset: if a scene were opened for every run of windows,
-    the blocks that two runs share would be decoded twice.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._opened: OrderedDict[tuple[str, Trust, Expected], _Opened] = OrderedDict()
-
-    @contextmanager
-    def borrow(self, tile: Tile, expected: Expected = ANYTHING) -> Iterator[Raster]:
-        """The raster of a tile, for this thread alone.
-
-        Raises:
-            TileError: as in `opened_raster`.
-        """
-        key = tile.path, tile.trust, expected
-        with raster_errors(tile.id), reading_from(tile), self._in_use(key) as entry, entry.lock:
-            if entry.raster is None:
-                entry.raster = open_raster(tile, expected)
-            yield entry.raster
-
-    @contextmanager
-    def _in_use(self, key: tuple[str, Trust, Expected]) -> Iterator[_Opened]:
-        with self._lock:
-            entry = self._opened.setdefault(key, _Opened())
-            self._opened.move_to_end(key)
-            entry.users += 1
-        try:
-            yield entry
-        finally:
-            with self._lock:
-                entry.users -= 1
-                self._close_idle(_IDLE_RASTERS)
-
-    def close(self) -> None:
-        """Close every raster that is not in use."""
-        with self._lock:
-            self._close_idle(0)
-
-    def _close_idle(self, kept: int) -> None:
-        for key, entry in list(self._opened.items()):
-            if len(self._opened) <= kept:
-                return
-            if not entry.users:
-                del self._opened[key]
-                if entry.raster is not None:
-                    entry.raster.close()

@@ -12,7 +12,7 @@ from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
-from rsretrieve.data.reading.datasets import OpenRasters
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.raster_reader import read_windows
 from rsretrieve.data.reading.raw_tile import (
     RawTile,

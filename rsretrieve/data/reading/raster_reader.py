@@ -14,7 +14,8 @@ from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.averages import Averages, is_spoilt
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import Decoded
-from rsretrieve.data.reading.datasets import OpenRasters, Raster, opened_raster, raster_errors
+from rsretrieve.data.reading.datasets import Raster, opened_raster, raster_errors
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
     check_tile_size,

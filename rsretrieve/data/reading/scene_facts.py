@@ -16,7 +16,8 @@ from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
-from rsretrieve.data.reading.datasets import OpenRasters, opened_raster, raster_errors
+from rsretrieve.data.reading.datasets import opened_raster, raster_errors
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import Tile

@@ -14,7 +14,7 @@ from rsretrieve._core.paths import stack_path
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
-from rsretrieve.data.reading.datasets import OpenRasters
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.preview import preview_of
 from rsretrieve.data.reading.raster_reader import read_raster, read_windows

@@ -11,7 +11,7 @@ from rasterio.enums import ColorInterp
 
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
-from rsretrieve.data.reading.datasets import OpenRasters
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.raster_reader import read_windows
 from rsretrieve.data.reading.read_tiles import read_in_order

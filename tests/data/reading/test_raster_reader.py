@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.reading import datasets as rasters
+from rsretrieve.data.reading import open_rasters as rasters
 from rsretrieve.data.reading.chunk_reader import Read
-from rsretrieve.data.reading.datasets import OpenRasters
 from rsretrieve.data.reading.decode_chunk import ChunkDecoder, close_rasters
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.raster_reader import read_raster, read_windows
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.reading.scene_facts import read_facts

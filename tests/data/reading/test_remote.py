@@ -9,7 +9,7 @@ import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.reading.datasets import OpenRasters
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.raster_reader import read_windows
 from rsretrieve.data.reading.read_tiles import read_in_order

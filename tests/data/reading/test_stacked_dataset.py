@@ -12,7 +12,8 @@ from rasterio.transform import from_origin
 
 from rsretrieve._core.paths import stack_path
 from rsretrieve.data.pixels.packing import Packing
-from rsretrieve.data.reading.datasets import OpenRasters, open_raster
+from rsretrieve.data.reading.datasets import open_raster
+from rsretrieve.data.reading.open_rasters import OpenRasters
 from rsretrieve.data.reading.raster_reader import read_raster, read_windows
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.reading.scene_facts import read_facts
