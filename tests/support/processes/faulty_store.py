@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
+from urllib.request import Request, urlopen
 
 BUCKET = "shards"
 
@@ -59,7 +60,7 @@ class Faults:
 
 @contextmanager
 def served_store(late_s: float = 1.5) -> Iterator[tuple[str, Faults]]:
-    """A store with one empty bucket: its endpoint, and what makes it fail."""
+    """An empty store: its endpoint, and what makes it fail."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
@@ -67,8 +68,12 @@ def served_store(late_s: float = 1.5) -> Iterator[tuple[str, Faults]]:
     server = make_server("127.0.0.1", 0, faults, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    # What earlier tests of this process stored is there otherwise.
+    with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")):
+        pass
     try:
-        yield f"http://127.0.0.1:{server.server_port}", faults
+        yield endpoint, faults
     finally:
         server.shutdown()
         thread.join()
