@@ -70,4 +70,4 @@ def _longest_name(folder: Path) -> int:
     place = folder.absolute()
     while not place.is_dir() and place != place.parent:
         place = place.parent
-    return os.statvfs(place).f_namemax if hasattr(os, "statvfs") else 255  # Windows, macOS: 255
+    return os.statvfs(place).f_namemax if hasattr(os, "statvfs") else 255  # Windows

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rsretrieve.data.labels.noise_choice import FROM_MODEL, NoiseChoice
-from rsretrieve.enums import NO_WEIGHTS
 
 READ = ("labels", "validation", "weights", "noise")
 """The options of a training that name files or folders."""
-_NAMES = (NO_WEIGHTS, "imagenet")
 
 
 def compared_inputs(values: Mapping[str, Sequence[Any]]) -> dict[str, str]:
@@ -39,10 +37,11 @@ def _paths(name: str, value: object) -> Iterator[str]:
             yield from _paths_of_noise(NoiseChoice.parse(text))
         elif name != "weights":
             yield text
-        elif text not in _NAMES:
+        else:
             from rsretrieve.network.shipped.given_weights import given_weights
 
-            yield given_weights(text).source
+            if (path := given_weights(text).path) is not None:
+                yield str(path)
 
 
 def _paths_of_noise(noise: NoiseChoice | None) -> Iterator[str]:
