@@ -38,7 +38,7 @@ from rsretrieve.audit.posterior import (
     posterior_from_em,
     posterior_from_prototypes,
 )
-from rsretrieve.audit.unseen_tiles import joined, parts_of, rates_by_prototypes
+from rsretrieve.audit.unseen_tiles import PARTS, joined, parts_of, rates_by_prototypes
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError
 
@@ -133,7 +133,10 @@ def _calibrated(
     parts = parts_of(evidence)
     if len(parts) == 1:
         return _calibrated_part(evidence, folds, context)
-    found = [_calibrated_part(evidence.taken(rows), folds, context) for rows in parts]
+    found = [
+        _calibrated_part(evidence.taken(rows), folds, context, f", among the tiles {which}")
+        for rows, which in zip(parts, PARTS)
+    ]
     shares = np.empty(len(evidence.labels), np.float32)
     for rows, (_, of_rows) in zip(parts, found):
         shares[rows] = of_rows
@@ -141,11 +144,11 @@ def _calibrated(
 
 
 def _calibrated_part(
-    evidence: Evidence, folds: int, context: RunContext
+    evidence: Evidence, folds: int, context: RunContext, among: str = ""
 ) -> tuple[LabelPosterior, NDArray[np.float32]]:
     """The same of tiles that have one noise matrix."""
     labels = evidence.labels
-    result, votes = _fit_classifiers(evidence, folds, context)
+    result, votes = _fit_classifiers(evidence, folds, context, among)
     posterior = posterior_from_em(result, labels)
     if is_unseen(evidence):
         nearest, _ = nearest_classes(evidence.vectors, evidence.prototypes)
@@ -204,7 +207,9 @@ def _uses_classifiers(evidence: Evidence) -> bool:
     return len(evidence.tiles) >= FEWEST_PER_CLASS * len(evidence.class_names)
 
 
-def _fit_classifiers(evidence: Evidence, folds: int, context: RunContext) -> tuple[EMResult, Votes]:
+def _fit_classifiers(
+    evidence: Evidence, folds: int, context: RunContext, among: str
+) -> tuple[EMResult, Votes]:
     """The fitted posterior, and the neighbours' votes in the embedding."""
     classes = len(evidence.class_names)
     decisions, also = _decisions(evidence), [evidence.labels]
@@ -215,7 +220,7 @@ def _fit_classifiers(evidence: Evidence, folds: int, context: RunContext) -> tup
         nearest, _ = nearest_classes(evidence.vectors, evidence.prototypes)
         renaming = Renaming.of(labels, nearest, classes)
         for sentence in renaming.sentences(evidence.class_names):
-            context.notice(sentence)
+            context.notice(f"{sentence}{among}")
         renamed = renaming.permutation[labels]
     classifiers, votes = _classifiers_and_sample(evidence, labels, [*also, renamed], folds)
     context.start_stage("combining classifiers", None)

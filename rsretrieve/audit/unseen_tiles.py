@@ -22,6 +22,9 @@ from rsretrieve.data.run_context import RunContext
 
 _PROBABLY_WRONG, _FEWEST_NEAR, _FEW_DOUBTFUL = 0.5, 5, 0.1
 
+PARTS = ("that the model was trained on", "that the model was not trained on")
+"""What the parts are, in the order of `parts_of`."""
+
 
 def parts_of(evidence: Evidence) -> list[NDArray[np.int64]]:
     """The rows of the tiles that the models were trained on, and of the others.

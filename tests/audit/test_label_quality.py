@@ -82,6 +82,17 @@ def test_errors_are_found_however_many_tiles_the_training_knew(known: float) -> 
     assert posterior.issue_probability.mean() == pytest.approx(wrong.mean(), abs=0.03)
 
 
+def test_classes_that_are_shifted_in_a_delivery_are_named_with_the_part() -> None:
+    found, _ = evidence(0.5)
+    true = np.repeat(np.arange(CLASSES), PER_CLASS)
+    labels, said = np.where(found.seen, found.labels, (true + 1) % CLASSES), list[str]()
+    posterior, _ = judged(with_labels(found, labels), said=said)
+    named = [text for text in said if "most tiles labelled" in text]
+    assert len(named) == CLASSES
+    assert all("among the tiles that the model was not trained on" in text for text in named)
+    assert (posterior.issue_probability[~found.seen] > 0.5).mean() > 0.95
+
+
 def unseen(seed: int = 0) -> tuple[Evidence, NDArray[np.bool_]]:
     found, wrong = evidence(0.0, seed)
     return replace(found, trained_on=np.zeros(len(found.tiles), bool)), wrong
