@@ -16,7 +16,7 @@ from rsretrieve.data.pixels.packing import Packing
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
-    from rasterio.enums import MaskFlags
+    from rasterio.enums import ColorInterp, MaskFlags
 
 _COLOURS = ("red", "green", "blue")
 _INKS = ("cyan", "magenta", "yellow", "black")
@@ -34,10 +34,11 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
     alpha = next((n for n, c in enumerate(meanings, 1) if c == ColorInterp.alpha), None)
     is_band, notes = (False, ()) if alpha is None else _alpha_of(dataset, alpha, expected)
     stored = tuple(band for band in dataset.indexes if band != alpha or is_band)
-    bands = stored if expected.stored_order else _colours_in_order(dataset, stored)
+    bands = stored if expected.stored_order else _colours_in_order(meanings, stored)
     notes = notes if bands == stored else (*notes, Note.COLOURS_REORDERED)
     ignored = is_band or Note.ALPHA_IGNORED in notes
-    flags = [dataset.mask_flag_enums[band - 1] for band in bands]
+    all_flags = dataset.mask_flag_enums  # rasterio asks every band for it each time
+    flags = [all_flags[band - 1] for band in bands]
     if ignored:
         flags = [[MaskFlags.all_valid] if MaskFlags.alpha in of else of for of in flags]
     is_used = any(MaskFlags.alpha in of for of in flags)
@@ -68,15 +69,16 @@ def _unused_nodata(
     """The nodata values of the bands if GDAL has a mask, which it uses instead; else empty."""
     from rasterio.enums import MaskFlags
 
-    of_bands = tuple(dataset.nodatavals[band - 1] for band in bands)
+    values = dataset.nodatavals
+    of_bands = tuple(values[band - 1] for band in bands)
     others = {MaskFlags.alpha, MaskFlags.nodata}  # one nodata for all bands: a colour of a PNG
     has_mask = all(MaskFlags.per_dataset in of and others.isdisjoint(of) for of in flags)
     return of_bands if has_mask and any(value is not None for value in of_bands) else ()
 
 
-def _colours_in_order(dataset: DatasetReader, bands: tuple[int, ...]) -> tuple[int, ...]:
+def _colours_in_order(meanings: Sequence[ColorInterp], bands: tuple[int, ...]) -> tuple[int, ...]:
     """Red, green and blue, if the bands are these three in any order; else the bands."""
-    named = {dataset.colorinterp[band - 1].name: band for band in bands}
+    named = {meanings[band - 1].name: band for band in bands}
     is_rgb = len(bands) == len(_COLOURS) and named.keys() == {*_COLOURS}
     return tuple(named[colour] for colour in _COLOURS) if is_rgb else bands
 

@@ -9,10 +9,10 @@ every JPEG up to the largest size of a tile, also for windows.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ metadata and nodata."""
 _PLACES = (273, 279, 324, 325)
 """Where strips and tiles lie, and their sizes."""
 _DATE_TIME = 306
+_TAG_BYTES = 12
 _CUT_SHORT = "truncated"
 Pixels = NDArray[Any]
 
@@ -100,6 +101,8 @@ def read_image(
         head = stream.read(_HEAD_BYTES)
         if head.startswith(_JPEG):
             return None if _has_mask(stream) else _decoded(tile, jpeg_px, size)
+        if head.startswith(_TIFF) and not _OTHER_TAGS.isdisjoint(_first_tags(stream)):
+            return None
     if head.startswith(_PNG) and head[24:26] in _PNG_OF_8_BITS:
         return _decoded(tile, None, size)
     if head.startswith(_TIFF):
@@ -217,6 +220,21 @@ def _is_plain_tiff(image: Image.Image) -> bool:
         return False
     plain = all(tags[tag] in allowed for tag, allowed in _PLAIN_TAGS.items() if tag in tags)
     return plain and 258 in tags and 262 in tags and not _OTHER_TAGS.intersection(tags)
+
+
+def _first_tags(stream: BinaryIO) -> Iterable[int]:
+    """The numbers of the tags in a TIFF's first directory, as far as they are there.
+
+    Pillow reads the values of all tags first: of a georeferenced tile of 32 px and six bands that
+    took a fifth of the time for the tile.
+    """
+    stream.seek(0)
+    order: Literal["little", "big"] = "little" if stream.read(4).startswith(b"II") else "big"
+    stream.seek(int.from_bytes(stream.read(4), order))
+    entries = stream.read(_TAG_BYTES * int.from_bytes(stream.read(2), order))
+    return (
+        int.from_bytes(entries[at : at + 2], order) for at in range(0, len(entries), _TAG_BYTES)
+    )
 
 
 def _numbers(value: Any) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.window import Window
+from rsretrieve.errors import TileError
 from tests.support.processes.worker_functions import the_raw_tile
 from tests.support.tiles.made_tiles import noise, save_picture, save_raster, tile_at, tiles_at
 
@@ -67,6 +69,25 @@ def test_a_tiff_that_says_more_is_left_to_gdal(tmp_path, profile):
     turned = tmp_path / "turned.tif"
     smooth(40, 30, "RGB").save(turned, tiffinfo={274: 6})
     assert read_plain(tile_at(turned)) is None
+
+
+@pytest.mark.parametrize("endianness", ["little", "big"])
+def test_the_tags_of_a_tiff_show_that_it_has_a_place(tmp_path, monkeypatch, endianness):
+    placed = {"crs": "EPSG:32618", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 4e6)}
+    save_raster(tmp_path / "placed.tif", noise((3, 16, 16)), endianness=endianness, **placed)
+    save_raster(tmp_path / "plain.tif", noise((3, 16, 16)), endianness=endianness)
+    assert read_plain(tile_at(tmp_path / "plain.tif")) is not None
+    monkeypatch.setattr(Image, "open", None)
+    assert read_plain(tile_at(tmp_path / "placed.tif")) is None
+
+
+@pytest.mark.parametrize("start", [0, 4, 8, 10**6, 2**32 - 1])
+def test_a_tiff_whose_first_directory_is_elsewhere_is_read_or_refused(tmp_path, start):
+    path = tmp_path / "a.tif"
+    smooth(40, 30, "RGB").save(path)
+    path.write_bytes(path.read_bytes()[:4] + start.to_bytes(4, "little") + path.read_bytes()[8:])
+    with contextlib.suppress(TileError):
+        assert np.array_equal(read_raw(tile_at(path)).values, by_gdal(path))
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
