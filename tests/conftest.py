@@ -101,6 +101,14 @@ def _is_below(package: tuple[str, ...], *folders: str) -> bool:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _graphs_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Test processes share the graphs that `export_once` exports."""
+    from tests.support.made_once import FOLDER_OF_GRAPHS, folder_of_run
+
+    os.environ[FOLDER_OF_GRAPHS] = str(folder_of_run(tmp_path_factory))
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _workers_know_functions_of_tests() -> Iterator[None]:
     """Decoding workers import the functions that tests call in them before they are confined.
 

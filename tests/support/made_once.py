@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+FOLDER_OF_GRAPHS = "RSRETRIEVE_GRAPHS_OF_TESTS"
+"""The environment variable with the folder of graphs that `export_once` exported."""
+
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The folder `name`, made by the first who asks; not to be changed.
@@ -25,10 +28,8 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     Returns:
         The folder.
     """
-    base = factory.getbasetemp()
-    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, finished = run / "made-once" / name, run / "made-once" / f"{name}.finished"
-    folder.parent.mkdir(exist_ok=True)
+    folder = folder_of_run(factory) / name
+    finished = folder.with_name(f"{name}.finished")
     with (folder.parent / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
@@ -36,4 +37,13 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             folder.mkdir()
             make(folder)
             finished.touch()
+    return folder
+
+
+def folder_of_run(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all test processes of a run share."""
+    base = factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = run / "made-once"
+    folder.mkdir(exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""The graph of a network, exported once for each kind of network in a test process.
+"""The graph of a network, exported once for each kind of network in a run of the tests.
 
 PyTorch's exporter takes three seconds for the smallest network, and most tests train one. Networks
 of the same layers have the same graph but for their weights, which `graph_with_weights` places, and
@@ -7,6 +7,8 @@ for the statistics of their tiles.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import torch
@@ -16,35 +18,36 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.runtime.graph_export import Export, export_graph, graph_with_weights
 from rsretrieve.network.weights_file import stored_tensors
+from tests.support.made_once import FOLDER_OF_GRAPHS
 
-_GRAPHS: dict[tuple[str, ...], bytes] = {}
 _STATISTICS = ("lifted_tensor_0", "lifted_tensor_1", "lifted_tensor_2")
 """What the exporter calls the scale, the mean and the deviation of the bands."""
 
 
 def export_once(network: EmbeddingNetwork, preprocessing: Preprocessing, weights: Path) -> Export:
     """As `export_graph`, which a graph of the same layers replaces if there is one."""
-    kind = _kind(network, preprocessing, weights)
-    if kind in _GRAPHS:
-        graph = _with_statistics(_GRAPHS[kind], preprocessing)
+    path = Path(os.environ[FOLDER_OF_GRAPHS], f"{_kind(network, preprocessing, weights)}.onnx")
+    if path.exists():
+        graph = _with_statistics(path.read_bytes(), preprocessing)
         return Export(graph_with_weights(graph, weights))
     export = export_graph(network, preprocessing, weights)
     if export.graph is not None:
         assert _with_statistics(export.graph, preprocessing) == export.graph
-        _GRAPHS[kind] = export.graph
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_bytes(export.graph)
+        part.replace(path)
     return export
 
 
-def _kind(
-    network: EmbeddingNetwork, preprocessing: Preprocessing, weights: Path
-) -> tuple[str, ...]:
+def _kind(network: EmbeddingNetwork, preprocessing: Preprocessing, weights: Path) -> str:
+    """The name of a kind of network."""
     shapes = sorted(
         (name, one.shape, one.dtype)
         for name, one in stored_tensors(weights).items()
         if name.startswith("network.")
     )
     size = len(preprocessing.bands), preprocessing.size_px
-    return repr(network), repr(size), repr(shapes)
+    return hashlib.sha256(repr((repr(network), size, shapes)).encode()).hexdigest()
 
 
 def _with_statistics(serialised: bytes, preprocessing: Preprocessing) -> bytes:
