@@ -40,28 +40,39 @@ def private(tmp_path: Path) -> Path:
 
 def shown(tiles: TileSet, name: str) -> bytes | str:
     """The pixels of a tile as bytes, or the reason of its failure."""
-    found = {read.tile.id: read for read in read_in_order(tiles, the_raw_tile, 1)}
-    (read,) = (read for tile_id, read in found.items() if tile_id.rpartition("/")[2] == name)
-    return read.reason if isinstance(read, Failure) else bytes(read.content.values.tobytes())
+    [found] = all_shown(tiles, name)
+    return found
+
+
+def all_shown(tiles: TileSet, name: str) -> list[bytes | str]:
+    """As `shown`, of all tiles of this name in their folders."""
+    return [
+        read.reason if isinstance(read, Failure) else bytes(read.content.values.tobytes())
+        for read in read_in_order(tiles, the_raw_tile, 1)
+        if read.tile.id.rpartition("/")[2].partition("#")[0] == name
+    ]
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize(("header", "text"), HEADERS)
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_header_beside_a_link_shows_no_private_file(
-    private: Path, tmp_path: Path, suffix: str, header: str, text: str
+    private: Path, tmp_path: Path, suffix: str
 ) -> None:
-    folder = tmp_path / "tiles" / "a"
     name = f"x{suffix}"
-    (folder / name).symlink_to(private)
-    (folder / header.format(suffix)).write_text(text)
-    (folder / "list.csv").write_text(f"tile\n{name}\n")
+    rows = [f"{number}/{name}" for number in range(len(HEADERS))]
+    for number, (header, text) in enumerate(HEADERS):
+        folder = tmp_path / "tiles" / str(number)
+        folder.mkdir()
+        (folder / name).symlink_to(private)
+        (folder / header.format(suffix)).write_text(text)
+    (tmp_path / "tiles" / "list.csv").write_text("\n".join(["tile", *rows]))
+    listed = find_tiles(tmp_path / "tiles" / "list.csv")
+    windows = tuple(replace(tile, window=Window(0, 0, SIDE, SIDE)) for tile in listed)
+    found = [all_shown(listed, name), all_shown(replace(listed, tiles=windows), name)]
     if suffix != ".bil":  # a folder is not searched for it
-        assert isinstance(shown(find_tiles(tmp_path / "tiles"), name), str)
-    listed = find_tiles(folder / "list.csv")
-    assert isinstance(shown(listed, name), str)
-    window = replace(listed[0], window=Window(0, 0, SIDE, SIDE))
-    assert isinstance(shown(replace(listed, tiles=(window,)), name), str)
+        found.append(all_shown(find_tiles(tmp_path / "tiles"), name))
+    assert [len(each) for each in found] == [len(HEADERS)] * len(found)
+    assert all(isinstance(one, str) for each in found for one in each)
 
 
 @pytest.mark.medium

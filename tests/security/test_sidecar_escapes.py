@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -87,30 +88,39 @@ def test_a_georeference_in_the_own_folder_is_read(picture: Path) -> None:
     assert context.notices == ()
 
 
+KEYS = ("OVERVIEW_FILE", "overview_file", "Overview_File")
+DOMAINS = ("OVERVIEWS", "overviews", "Overviews")
+
+
 @pytest.mark.medium
-@pytest.mark.parametrize("key", ["OVERVIEW_FILE", "overview_file", "Overview_File"])
-@pytest.mark.parametrize("domain", ["OVERVIEWS", "overviews", "Overviews"])
 @pytest.mark.parametrize("where", ["aux.xml", "TIFF", "mask", "PNG"])
 def test_overviews_that_a_file_names_in_any_spelling_are_refused(
-    tmp_path: Path, key: str, domain: str, where: str
+    tmp_path: Path, where: str
 ) -> None:
     other = save_raster(tmp_path / "home" / "private.tif", np.full((1, 256, 256), 250, np.uint8))
-    tile = tmp_path / "t" / ("a.png" if where == "PNG" else "a.tif")
+    for number, (key, domain) in enumerate(product(KEYS, DOMAINS)):
+        _name_overviews(tmp_path / "t" / str(number), where, key, domain, other)
+    whole = find_tiles(tmp_path / "t")
+    windows = [replace(tile, window=Window(0, 0, 1024, 1024, 64)) for tile in whole]
+    reads = list(read_in_order(replace(whole, tiles=tuple(windows)), the_raw_tile, 1))
+    assert len(reads) == len(KEYS) * len(DOMAINS)
+    for read in reads:
+        assert isinstance(read, Failure), read.tile.id
+        assert "OVERVIEW_FILE" in read.reason
+
+
+def _name_overviews(folder: Path, where: str, key: str, domain: str, other: Path) -> None:
+    """Write a tile which names another file as its overviews: in itself or in a file beside it."""
+    tile = folder / ("a.png" if where == "PNG" else "a.tif")
     shape = (3 if where == "PNG" else 1, 1024, 1024)
-    driver = "PNG" if where == "PNG" else "GTiff"
-    save_raster(tile, np.full(shape, 100, np.uint8), driver=driver)
-    named = f'<Metadata domain="{domain}"><MDI key="{key}">{other}</MDI></Metadata>'
+    save_raster(tile, np.full(shape, 100, np.uint8), "PNG" if where == "PNG" else "GTiff")
     if where in ("aux.xml", "PNG"):
+        named = f'<Metadata domain="{domain}"><MDI key="{key}">{other}</MDI></Metadata>'
         tile.with_name(f"{tile.name}.aux.xml").write_text(f"<PAMDataset>{named}</PAMDataset>")
-    else:
-        holder = tile if where == "TIFF" else tile.with_name("a.tif.msk")
-        if where == "mask":
-            save_raster(holder, np.full(shape, 255, np.uint8))
-        with rasterio.open(holder, "r+") as dataset:
-            dataset.update_tags(ns=domain, **{key: str(other)})
-            dataset.update_tags(INTERNAL_MASK_FLAGS_1="2")
-    whole = find_tiles(tile.parent)
-    window = replace(whole[0], window=Window(0, 0, 1024, 1024, 64))
-    reads = list(read_in_order(replace(whole, tiles=(window,)), the_raw_tile, 1))
-    assert isinstance(reads[0], Failure)
-    assert "OVERVIEW_FILE" in reads[0].reason
+        return
+    holder = tile if where == "TIFF" else tile.with_name("a.tif.msk")
+    if where == "mask":
+        save_raster(holder, np.full(shape, 255, np.uint8))
+    with rasterio.open(holder, "r+") as dataset:
+        dataset.update_tags(ns=domain, **{key: str(other)})
+        dataset.update_tags(INTERNAL_MASK_FLAGS_1="2")
