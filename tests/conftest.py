@@ -24,7 +24,7 @@ CELLS, CELL_PX = 12, 32
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what takes long is done."""
-    parser.addoption("--kills", type=int, default=2, help="how often the index is killed")
+    parser.addoption("--kills", type=int, default=1, help="how often the index is killed")
 
 
 ON_ONE_CORE = {"api", "audit", "benchmarks", "cli", "comparison", "docs", "evaluation", "search"}

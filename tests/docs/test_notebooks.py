@@ -17,7 +17,15 @@ def named(path: Path) -> str:
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+@pytest.mark.parametrize(
+    "path",
+    [
+        # The tests of the Python interface call each of its functions.
+        pytest.param(path, marks=pytest.mark.exhaustive) if path.stem == "audit" else path
+        for path in NOTEBOOKS
+    ],
+    ids=named,
+)
 def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")

@@ -1,6 +1,6 @@
 """Every classification backbone of torchvision, and some of timm, trains, is saved, and embeds.
 
-Six small ones run with the other tests; `make test-backbones` runs them all, and
+Four small ones run with the other tests; `make test-backbones` runs them all, and
 writes the cosines and the seconds to backbones.xml.
 """
 
@@ -32,8 +32,7 @@ SIZES_PX = {"alexnet": 64, "inception_v3": 299, "maxvit_t": 224, "vit_h_14": 28}
 """Where 32 px is too little; Vision Transformers take multiples of their patches."""
 OF_SOME_FAMILIES = frozenset(
     {
-        *("mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
-        *("timm/convnext_atto", "timm/vit_tiny_patch16_224"),
+        *("mobilenet_v2", "resnet18", "timm/convnext_atto", "timm/vit_tiny_patch16_224"),
     }
 )
 OF_TIMM = {
