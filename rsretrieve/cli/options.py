@@ -235,7 +235,7 @@ def parse_numbers(
 
 def parse_bands(text: str | None) -> tuple[int | str, ...]:
     """Parse a list of bands, each a number or a name, or end with a usage error."""
-    parts = tuple(part.strip() for part in text.split(",")) if text else ()
+    parts = () if text is None else tuple(part.strip() for part in text.split(","))
     if not all(parts):
         raise typer.BadParameter(
             f"{text!r} is not a list of bands separated by commas", param_hint="--bands"

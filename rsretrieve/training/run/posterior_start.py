@@ -94,27 +94,37 @@ def _fitted(
     return policy, bool(informs)
 
 
-def unused_truncation(recipe: Recipe, *, has_posterior: bool) -> str:
-    """Say why the truncation that the user chose has no effect.
+def unused_choices(recipe: Recipe, *, has_posterior: bool) -> list[str]:
+    """Say which values that the user chose have no effect, and why.
 
     Args:
-        recipe: of the training; a truncation that is not the recipe's own was chosen.
+        recipe: of the training; values that are not the recipe's own were chosen.
         has_posterior: the posterior of the classes sets the targets.
 
     Returns:
-        A notice; empty if the truncation has an effect, or was not chosen.
+        A notice for each.
     """
-    if recipe.k == recipe_for(recipe.name, "").k:
-        return ""
+    own = recipe_for(recipe.name, "")
+    notices = []
+    if recipe.q != own.q and (reason := _why_not_q(recipe)):
+        notices.append(f"--q {recipe.q:g} has no effect: {reason}")
+    if recipe.k != own.k and (reason := _why_not_truncation(recipe, has_posterior=has_posterior)):
+        notices.append(f"--truncation {recipe.k:g} has no effect: {reason}")
+    return notices
+
+
+def _why_not_q(recipe: Recipe) -> str:
+    if recipe.loss is LossName.NSL:
+        return f"the loss is {recipe.loss.value}, and only rnsl and t-rnsl have an exponent q"
+    return "" if recipe.epochs else "without epochs no loss is minimised"
+
+
+def _why_not_truncation(recipe: Recipe, *, has_posterior: bool) -> str:
     if recipe.loss is not LossName.T_RNSL:
-        reason = f"the loss is {recipe.loss.value}, and only t-rnsl has a truncation"
-    elif has_posterior:
-        reason = (
+        return f"the loss is {recipe.loss.value}, and only t-rnsl has a truncation"
+    if has_posterior:
+        return (
             "the classes that are estimated before the first epoch decide which labels are left "
             "out (--recipe paper leaves labels out by the truncation)"
         )
-    elif not recipe.update_epochs:
-        reason = f"in {recipe.epochs} epochs no labels are left out"
-    else:
-        return ""
-    return f"--truncation {recipe.k:g} has no effect: {reason}"
+    return "" if recipe.update_epochs else f"in {recipe.epochs} epochs no labels are left out"

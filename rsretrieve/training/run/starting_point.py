@@ -36,7 +36,7 @@ from rsretrieve.training.history.starting_features import (
 from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.run.larger_tiles import larger_tiles
-from rsretrieve.training.run.posterior_start import estimated_posterior, unused_truncation
+from rsretrieve.training.run.posterior_start import estimated_posterior, unused_choices
 from rsretrieve.training.step import TrainingSettings, embedder_of
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 
@@ -102,7 +102,7 @@ def starting_point(
     else:
         start = _on_pixels(model, report, weights, prepared, settings, context)
     posterior = estimated_posterior(start.starting_features, weights, prepared, settings, context)
-    if text := unused_truncation(recipe, has_posterior=posterior is not None):
+    for text in unused_choices(recipe, has_posterior=posterior is not None):
         context.notice(text)
     start = replace(start, posterior=posterior)
     if recipe.head_epochs and recipe.epochs and fits_head:

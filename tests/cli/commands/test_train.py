@@ -106,6 +106,7 @@ def test_refuses_to_overwrite_a_model_and_leaves_it_alone(run, landscape, model)
         (["--backbone", "ResNet50"], "no such backbone: 'ResNet50'"),
         (["--bands", "1,7"], "bands are counted from 1 to 6"),
         (["--bands", "red,,blue"], "'red,,blue' is not a list of bands"),
+        (["--bands", ""], "'' is not a list of bands"),
         (["--bands", "red,ultraviolet"], "no band named ultraviolet; they have blue, green, red"),
         (["--labels", "none"], "does not train without labels"),
         (["--size", "4"], "a size lies in 8…2048 px, not 4"),

@@ -16,7 +16,7 @@ from rsretrieve.network.device import Precision
 from rsretrieve.progress import Event, Noticed
 from rsretrieve.training.dataset import prepare_tiles
 from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_BY_AGREEMENT, Recipe
-from rsretrieve.training.run.posterior_start import estimated_posterior, unused_truncation
+from rsretrieve.training.run.posterior_start import estimated_posterior, unused_choices
 from rsretrieve.training.step import TrainingSettings
 
 
@@ -70,12 +70,31 @@ def test_nothing_is_told_where_no_classes_were_to_be_estimated(
 def test_a_truncation_without_effect_is_told_with_the_reason(
     recipe: Recipe, has_posterior: bool, reason: str
 ) -> None:
-    text = unused_truncation(replace(recipe, k=0.3), has_posterior=has_posterior)
+    [text] = unused_choices(replace(recipe, k=0.3), has_posterior=has_posterior)
     assert "--truncation 0.3" in text
     assert reason in text
-    assert unused_truncation(recipe, has_posterior=has_posterior) == ""
+    assert unused_choices(recipe, has_posterior=has_posterior) == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reason"),
+    [
+        (replace(ROBUST, loss=LossName.NSL), "nsl"),
+        (replace(PAPER, loss=LossName.NSL), "nsl"),
+        (replace(ROBUST, epochs=0), "without epochs"),
+    ],
+)
+def test_a_q_without_effect_is_told_with_the_reason(recipe: Recipe, reason: str) -> None:
+    [text] = unused_choices(replace(recipe, q=0.3), has_posterior=False)
+    assert "--q 0.3" in text
+    assert reason in text
+    assert unused_choices(recipe, has_posterior=False) == []
 
 
 @pytest.mark.parametrize("recipe", [PAPER, ROBUST, ROBUST_BY_AGREEMENT])
-def test_a_truncation_with_an_effect_is_not_told(recipe: Recipe) -> None:
-    assert unused_truncation(replace(recipe, k=0.3), has_posterior=False) == ""
+def test_values_with_an_effect_are_not_told(recipe: Recipe) -> None:
+    assert unused_choices(replace(recipe, k=0.3, q=0.3), has_posterior=False) == []
+
+
+def test_a_q_is_used_where_the_posterior_sets_the_targets() -> None:
+    assert unused_choices(replace(ROBUST, q=0.3), has_posterior=True) == []
