@@ -70,14 +70,19 @@ def name_of(param: Any) -> str:
     return str(max(param.opts, key=len).lstrip("-"))
 
 
-def words_of_config(path: Path, command: str, params: Sequence[Any], typed: set[str]) -> list[str]:
-    """The words that stand for a file's options on the command line.
+def words_of_config(
+    path: Path, command: str, params: Sequence[Any], typed: set[str]
+) -> tuple[list[str], list[str]]:
+    """The words that stand for a file's options and arguments on the command line.
 
     Args:
         path: the file.
         command: its table of this name is used.
         params: what the command takes.
         typed: parameters that the user typed; the file's values of them are left out.
+
+    Returns:
+        Those of the options, and the arguments.
 
     Raises:
         InvalidArgument: the file cannot be read, has no such table or option, or a value is of a
@@ -99,7 +104,7 @@ def words_of_config(path: Path, command: str, params: Sequence[Any], typed: set[
             arguments += _texts(value, path, key)
         else:
             options += _option_words(param, value, path, key)
-    return [*options, *arguments]
+    return options, arguments
 
 
 def shown_config(command: str, params: Sequence[Any], values: Mapping[str, object]) -> str:

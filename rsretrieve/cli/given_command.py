@@ -82,7 +82,10 @@ class Command(TyperCommand):
             given, typed = self._typed(ctx, args)
             if "config" in typed and "help" not in typed:
                 path = Path(given["config"])
-                args = [*words_of_config(path, str(self.name), self.params, typed), *args]
+                options, arguments = words_of_config(path, str(self.name), self.params, typed)
+                # After `--` a name that begins with a dash is no option.
+                dashes = ["--"] if arguments and "--" not in args else []
+                args = [*options, *args, *dashes, *arguments]
             if "print_config" in typed and "help" not in typed:
                 self._print_config(ctx, args)
             rest: list[str] = super().parse_args(ctx, args)
