@@ -15,7 +15,6 @@ from rsretrieve.errors import (
     InvalidArgument,
     TableError,
     TilesNotFound,
-    WeightsError,
     missing_weights,
 )
 
@@ -43,14 +42,22 @@ def check_training(
     if backbone is not None:
         check_backbone_name(backbone)
     if weights not in (None, NO_WEIGHTS, IMAGENET_WEIGHTS) and not Path(str(weights)).exists():
-        from rsretrieve.network.shipped.shipped_models import shipped_path
-
-        if shipped_path(str(weights)) is not None:
-            raise WeightsError(
-                f"--weights {weights} is a model that rsretrieve comes with, not a weights file",
-                hint=f"give --model {weights}",
-            )
         raise missing_weights(Path(str(weights)))
+
+
+def check_frozen(backbone: str | None, weights: str | None) -> None:
+    """Check the names of a backbone and of its weights for an embedding without training.
+
+    Raises:
+        InvalidArgument: there is no such backbone.
+        WeightsError: the weights are neither `imagenet` nor a file.
+    """
+    from rsretrieve.network.backbone_names import check_backbone_name
+    from rsretrieve.network.shipped.given_weights import check_frozen_weights
+
+    if backbone is not None:
+        check_backbone_name(backbone)
+    check_frozen_weights(weights)
 
 
 def check_bands(bands: Sequence[int | str]) -> None:

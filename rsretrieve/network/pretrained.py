@@ -19,7 +19,7 @@ from rsretrieve.network.backbones.checkpoint_reading import read_tensors, withou
 from rsretrieve.network.backbones.input_bands import InputBands
 from rsretrieve.network.backbones.level_names import network_of
 from rsretrieve.network.backbones.pooled_levels import PooledLevels
-from rsretrieve.network.backbones.timm_models import converted, download_weights
+from rsretrieve.network.backbones.timm_models import converted, download_weights, hint_of_weights
 from rsretrieve.network.backbones.timm_names import is_timm
 from rsretrieve.network.network import (
     EmbeddingNetwork,
@@ -84,6 +84,7 @@ def check_weights(
     size_px: int,
     bands: int = _BANDS,
     model: nn.Module | None = None,
+    otherwise: str = "",
 ) -> None:
     """Check that a backbone takes tiles, and that weights fit it, before tiles are read.
 
@@ -95,6 +96,7 @@ def check_weights(
         size_px: S, the side of a tile in pixels.
         bands: C, the bands of a tile; weights are adapted to others.
         model: the backbone of the model, if `source` is a model folder.
+        otherwise: what else the user can do if the weights cannot be downloaded, for the hint.
 
     Raises:
         InvalidArgument: the backbone does not take such tiles.
@@ -104,14 +106,14 @@ def check_weights(
     if model is not None:
         _fitting(network, model.state_dict(), source, None)
     elif source != NO_WEIGHTS and model_folder_of(source) is None:
-        _fitting(network, _read(backbone_name, source), source, None)
+        _fitting(network, _read(backbone_name, source, otherwise), source, None)
 
 
-def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
+def _read(backbone_name: str, source: str, otherwise: str = "") -> Mapping[str, Tensor]:
     if source != IMAGENET_WEIGHTS:
         return read_tensors(Path(source))
-    backbone_name = network_of(backbone_name)
-    return download_weights(backbone_name) if is_timm(backbone_name) else _imagenet(backbone_name)
+    name = network_of(backbone_name)
+    return download_weights(name, otherwise) if is_timm(name) else _imagenet(name, otherwise)
 
 
 def fit_weights(
@@ -248,7 +250,7 @@ def _with_positions(backbone: nn.Module, state: dict[str, Tensor]) -> dict[str, 
     return state
 
 
-def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
+def _imagenet(backbone_name: str, otherwise: str) -> Mapping[str, Tensor]:
     weights = torchvision.models.get_model_weights(backbone_name).DEFAULT
     try:
         # Through the whole model: some families rename their weights while loading. The
@@ -259,7 +261,7 @@ def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"the ImageNet weights of {backbone_name} could not be downloaded ({error})",
-            hint=f"download {weights.url} on a computer with internet access and give it with "
-            f"--weights FILE, or put it into {torch.hub.get_dir()}/checkpoints; "
-            "or start without pre-trained weights: --weights none",
+            hint=hint_of_weights(
+                weights.url, f"put it into {torch.hub.get_dir()}/checkpoints", otherwise
+            ),
         ) from error

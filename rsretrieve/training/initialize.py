@@ -43,7 +43,14 @@ def check_start(recipe: Recipe, weights: str, bands: Sequence[object] = ()) -> N
     if folder is not None:
         model = model_folder.load_model(folder, torch.device("cpu")).network.backbone
     count = len(bands) or _BANDS
-    check_weights(recipe.backbone, weights, size_px=recipe.size_px, bands=count, model=model)
+    check_weights(
+        recipe.backbone,
+        weights,
+        size_px=recipe.size_px,
+        bands=count,
+        model=model,
+        otherwise="start without pre-trained weights: --weights none",
+    )
 
 
 def starting_model(

@@ -20,6 +20,7 @@ from rsretrieve.errors import (
     OutputExists,
     OutputRefused,
     TilesNotFound,
+    WeightsError,
 )
 from tests.api.conftest import MAY_BE_UNSURE
 
@@ -121,6 +122,12 @@ def test_a_wrong_argument_is_an_error_of_ours(case, workplace):
         getattr(rsretrieve, name)(*arguments, **options)
     assert len(str(caught.value)) < 250
     assert sorted(os.listdir(workplace)) == ["index", "models", "scene.tif", "tiles"]
+
+
+@pytest.mark.parametrize("given", ["none", "models/mine"])
+def test_models_and_none_are_no_weights_without_training(given, workplace):
+    with pytest.raises(WeightsError, match=given):
+        rsretrieve.audit_labels("tiles", weights=given)
 
 
 ABSENT = {

@@ -354,17 +354,21 @@ def test_imagenet_weights_come_from_torchvision(
 def test_imagenet_weights_that_cannot_be_had_tell_what_to_do(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def offline(*_: object, **__: object) -> nn.Module:
-        raise error
+    get_model = torchvision.models.get_model
 
-    network = fresh()
+    def offline(name: str, *, weights: object, **others: object) -> nn.Module:
+        if weights is not None:
+            raise error
+        return get_model(name, weights=None, **others)
+
     monkeypatch.setattr(torchvision.models, "get_model", offline)
     message = re.escape(f"the ImageNet weights of {NAME} could not be downloaded ({error})")
     with pytest.raises(WeightsError, match=f"^{message}$") as caught:
-        load_weights(network, NAME, "imagenet")
+        check_weights(NAME, "imagenet", size_px=32, otherwise="start without them")
     assert "squeezenet1_1-b8a52dc0.pth" in caught.value.hint
     assert "--weights FILE" in caught.value.hint
-    assert "--weights none" in caught.value.hint
+    assert caught.value.hint.endswith("; or start without them")
+    assert "none" not in caught.value.hint
 
 
 # Bands of the weights

@@ -15,6 +15,7 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import IMAGENET_WEIGHTS
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.device import choose_device
+from rsretrieve.network.shipped.given_weights import check_frozen_weights
 from rsretrieve.network.unlabelled.choose_embedding import EmbeddingRequest, embedding_for
 
 
@@ -38,12 +39,14 @@ def embedding_request(
 
     Raises:
         InvalidArgument: one is of a wrong type, or there is a model already.
+        WeightsError: the weights are neither `imagenet` nor a file.
     """
     if (weights is not None or backbone is not None) and (model is not None or update):
         other = "an update" if model is None else "a model"
         raise InvalidArgument(f"weights and backbone do not go together with {other}")
     named = weights is None or weights == IMAGENET_WEIGHTS
     file = None if named else path_of(weights, "weights")
+    check_frozen_weights(None if file is None else str(file))
     request = EmbeddingRequest(
         IMAGENET_WEIGHTS if weights == IMAGENET_WEIGHTS else None if file is None else str(file),
         None if backbone is None else plain_text(backbone, "backbone"),

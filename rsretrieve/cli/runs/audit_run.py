@@ -9,11 +9,11 @@ import typer
 from rsretrieve.cli.early_checks import (
     check_device,
     check_embeddings,
+    check_frozen,
     check_index,
     check_labels_file,
     check_models,
     check_tiles,
-    check_training,
     check_truth,
 )
 from rsretrieve.cli.io.audit_inputs import AuditInputs
@@ -120,7 +120,7 @@ def _check_files(inputs: AuditInputs) -> None:
     check_device(inputs.device)
     check_tiles(inputs.tiles)
     check_models(inputs.models)
-    check_training(inputs.request.backbone, inputs.request.weights)
+    check_frozen(inputs.request.backbone, inputs.request.weights)
     check_labels_file(inputs.labels, *inputs.decisions)
     if inputs.embeddings is not None and inputs.embeddings.is_dir():
         check_index(inputs.embeddings)

@@ -13,10 +13,10 @@ from rsretrieve.cli.commands.upkeep.index_upkeep_command import Upkeep
 from rsretrieve.cli.early_checks import (
     check_embeddings,
     check_faiss_key,
+    check_frozen,
     check_labels_file,
     check_model,
     check_tiles,
-    check_training,
 )
 from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.index_options import ExternalOptions
@@ -57,7 +57,7 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     started = time.perf_counter()
     check_tiles(work.tiles)
     check_model(work.upkeep.model)
-    check_training(work.request.backbone, work.request.weights)
+    check_frozen(work.request.backbone, work.request.weights)
     check_labels_file(work.labels)
     check_faiss_key(work.upkeep.model, work.goal)
     from rsretrieve._core.paths import unchecked_notices

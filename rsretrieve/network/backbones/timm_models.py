@@ -184,11 +184,12 @@ def _fitting(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> int:
     return sum(key in own and value.shape == own[key].shape for key, value in state.items())
 
 
-def download_weights(name: str) -> dict[str, Tensor]:
+def download_weights(name: str, otherwise: str = "") -> dict[str, Tensor]:
     """Download the weights that a name asks for, or take them from the cache of an earlier time.
 
     Args:
         name: `timm/ARCHITECTURE`, or `timm/ARCHITECTURE.WEIGHTS`.
+        otherwise: what else the user can do, for the hint of an error.
 
     Raises:
         WeightsError: there are none, or they cannot be downloaded.
@@ -201,7 +202,7 @@ def download_weights(name: str) -> dict[str, Tensor]:
     if not source:
         raise WeightsError(
             f"timm has no pre-trained weights of {name}",
-            hint="give a file with --weights FILE, or start without: --weights none",
+            hint=hint_of_weights("", otherwise),
         )
     try:
         if repository:
@@ -214,9 +215,21 @@ def download_weights(name: str) -> dict[str, Tensor]:
     except Exception as error:  # the download libraries raise errors of their own
         raise WeightsError(
             f"the weights of {name} could not be downloaded ({first_line(error)})",
-            hint=f"download {source} on a machine with internet access and give it with --weights "
-            "FILE; or start without pre-trained weights: --weights none",
+            hint=hint_of_weights(str(source), otherwise),
         ) from error
+
+
+def hint_of_weights(source: str, *others: str) -> str:
+    """The hint of an error of weights that cannot be obtained.
+
+    Args:
+        source: where they can be downloaded; empty if nowhere.
+        others: what else the user can do; empty ones are left out.
+    """
+    file = "give a file with --weights FILE"
+    if source:
+        file = f"download {source} on a computer with internet access and give it with --weights FILE"
+    return "; or ".join(filter(None, (file, *others)))
 
 
 def _require_connection(repository: str) -> None:

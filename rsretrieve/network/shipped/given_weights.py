@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsretrieve.enums import IMAGENET_WEIGHTS, NO_WEIGHTS
-from rsretrieve.network.metadata import read_description
-from rsretrieve.network.shipped.shipped_models import given_model
+from rsretrieve.errors import WeightsError
+from rsretrieve.network.metadata import DESCRIPTION_FILE, read_description
+from rsretrieve.network.shipped.shipped_models import given_model, shipped_path
+
+WITHOUT_WEIGHTS = "leave out --weights and --backbone: the tiles choose an embedding"
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,32 @@ def given_weights(given: str) -> GivenWeights:
     named = given_model(path)
     is_other = named.folder is not None and named.folder != path
     return GivenWeights(str(named.folder) if is_other else given, named.notices)
+
+
+def check_frozen_weights(given: str | None) -> None:
+    """Check weights of a network that is not trained: `imagenet` or a file.
+
+    Args:
+        given: a value of `index --weights` and `audit-labels --weights`; None if it was left out.
+
+    Raises:
+        WeightsError: it is `none`, a folder, a model, or no file.
+    """
+    if given is None or given == IMAGENET_WEIGHTS:
+        return
+    if given == NO_WEIGHTS:
+        raise WeightsError(
+            "--weights none: a network that is not trained needs weights",
+            hint=f"give imagenet, or a .safetensors or .pth file; or {WITHOUT_WEIGHTS}",
+        )
+    path = Path(given)
+    if (path / DESCRIPTION_FILE).exists() or (not path.exists() and shipped_path(given)):
+        raise WeightsError(
+            f"--weights {given} is a model, not a weights file", hint=f"give --model {given}"
+        )
+    if not path.exists() or path.is_dir():
+        reason = "it is a folder, not a file" if path.is_dir() else "no such file"
+        raise WeightsError(
+            f"--weights {given}: {reason}",
+            hint="give imagenet, or a .safetensors or .pth file",
+        )

@@ -21,6 +21,7 @@ from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
+from rsretrieve.network.shipped.given_weights import WITHOUT_WEIGHTS
 from rsretrieve.network.shipped.shipped_models import DEFAULT_MODEL, shipped_path
 from rsretrieve.network.unlabelled.class_metric import read_class_metric
 from rsretrieve.network.unlabelled.fit_embedding import (
@@ -112,7 +113,12 @@ def embedding_for(
     backbone = request.backbone or DEFAULT_BACKBONE
     if request.is_frozen:
         check_backbone(backbone)
-        check_weights(backbone, request.weights or IMAGENET_WEIGHTS, size_px=FROZEN_PX)
+        check_weights(
+            backbone,
+            request.weights or IMAGENET_WEIGHTS,
+            size_px=FROZEN_PX,
+            otherwise=f"{WITHOUT_WEIGHTS}, which downloads nothing",
+        )
     context.start_stage("measuring the tiles")
     measured = measure_preprocessing(tiles, FROZEN_PX)
     choice = choose(measured, request)

@@ -6,8 +6,10 @@ import shutil
 
 import pytest
 
+from rsretrieve.errors import WeightsError
 from rsretrieve.network.metadata import read_description
 from rsretrieve.network.shipped.given_weights import (
+    check_frozen_weights,
     given_weights,
     model_folder_of,
     weights_path,
@@ -52,3 +54,30 @@ def test_what_the_user_has_comes_first(tmp_path):
     assert found.source == "default"
     assert "folder default is used" in found.notices[0]
     assert found.backbone
+
+
+def test_imagenet_and_files_are_weights_without_training(tmp_path):
+    (tmp_path / "w.pth").touch()
+    for given in (None, "imagenet", "w.pth"):
+        check_frozen_weights(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "hint"),
+    [
+        ("none", "needs weights", "leave out --weights"),
+        ("default", "is a model", "give --model default"),
+        ("mine", "is a model", "give --model mine"),
+        ("empty", "is a folder", "give imagenet, or a .safetensors"),
+        ("gone.pth", "no such file", "give imagenet, or a .safetensors"),
+    ],
+)
+def test_other_weights_without_training_are_refused_with_what_can_be_given(
+    tmp_path, given, reason, hint
+):
+    shutil.copytree(shipped_path("default"), tmp_path / "mine")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WeightsError, match=f"--weights {given}.*{reason}") as raised:
+        check_frozen_weights(given)
+    assert hint in raised.value.hint
+    assert "none" not in raised.value.hint
