@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rsretrieve._core.paths import Location
-from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve.data.window import split_window
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.index.store.manifest import (
     MANIFEST_FILE,
     Manifest,
-    first_invalid_field,
-    names_files,
     read_manifest,
+    salvaged_manifest,
 )
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -36,15 +33,10 @@ def read_damaged_manifest(folder: Path) -> tuple[Manifest, bool]:
     try:
         return read_manifest(folder), True
     except IndexDamaged:
-        known = {field.name for field in fields(Manifest)}
-        try:
-            content = json.loads(read_regular_text(folder / MANIFEST_FILE))
-            manifest = Manifest(**{key: content[key] for key in content if key in known})
-            if names_files(manifest) and not first_invalid_field(manifest):
-                return manifest, False
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-            pass
-        raise beyond_repair(folder, f"{MANIFEST_FILE} cannot be read") from None
+        manifest = salvaged_manifest(folder)
+    if manifest is None:
+        raise beyond_repair(folder, f"{MANIFEST_FILE} cannot be read")
+    return manifest, False
 
 
 def verified_windows(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]:

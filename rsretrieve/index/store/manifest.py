@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -155,11 +156,26 @@ def read_manifest(folder: Path) -> Manifest:
             hint="build one: rsretrieve index TILES --output DIR",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        again = f"rsretrieve index TILES --output {folder} --overwrite"
+        repair = f"rsretrieve index --repair --model DIR --output {folder}"
+        may_help = salvaged_manifest(folder) is not None
         raise IndexDamaged(
             f"{path} cannot be read as an index's manifest ({error})",
-            hint=f"build the index again, or repair it with its model: "
-            f"rsretrieve index --repair --model DIR --output {folder}",
+            hint=f"build the index again: {again}"
+            + f"; or repair it with its model: {repair}" * may_help,
         ) from error
+
+
+def salvaged_manifest(folder: Path) -> Manifest | None:
+    """What a damaged manifest still says; None if it is none, or a field is missing or invalid."""
+    known = {field.name for field in fields(Manifest)}
+    try:
+        content = json.loads(read_regular_text(folder / MANIFEST_FILE))
+        manifest = Manifest(**{key: content[key] for key in content if key in known})
+        is_whole = names_files(manifest) and not first_invalid_field(manifest)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    return manifest if is_whole else None
 
 
 def has_config(folder: Path) -> bool:

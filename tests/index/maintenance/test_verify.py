@@ -304,6 +304,9 @@ def test_a_manifest_is_written_again_where_it_vouches_for_all_the_rest(
     folder: Path, store: IndexStore, model: Model
 ) -> None:
     edited(folder, model="/elsewhere", model_fingerprint="0" * 64, tiles=5, faiss_key="Flat")
+    with pytest.raises(IndexDamaged) as raised:
+        open_index(folder)
+    assert f"--repair --model DIR --output {folder}" in raised.value.hint
     repair = repaired(folder, model)
     assert repair.mended == ("manifest.json from the other files and the model",)
     assert repair.after.sound
@@ -364,10 +367,20 @@ def test_what_cannot_be_mended_is_left_as_it_is_and_said(
     assert {name: (folder / name).read_bytes() for name in FILES} == before
 
 
-def test_a_manifest_beyond_reading_cannot_be_mended(folder: Path, model: Model) -> None:
-    (folder / "manifest.json").write_text("{")
+@pytest.mark.parametrize("change", ["cut", "list", "dimensions", "sha256"])
+def test_a_manifest_beyond_reading_cannot_be_mended(
+    folder: Path, model: Model, change: str
+) -> None:
+    path = folder / "manifest.json"
+    if change in ("cut", "list"):
+        path.write_text({"cut": path.read_text()[:200], "list": "[]"}[change])
+    else:
+        edited(folder, **{change: "x"})
+    with pytest.raises(IndexDamaged) as opened:
+        open_index(folder)
     with pytest.raises(IndexDamaged, match=r"manifest.json cannot be read$"):
         repaired(folder, model)
+    assert "--repair" not in opened.value.hint
 
 
 def test_rows_that_are_not_their_vectors_are_embedded_again(

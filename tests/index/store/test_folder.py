@@ -218,8 +218,10 @@ def test_an_index_by_a_newer_version_is_refused(folder: Path) -> None:
 def test_a_manifest_that_is_none_is_refused(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     message = re.escape(f"{folder / 'manifest.json'} cannot be read as an index's manifest (")
-    with pytest.raises(IndexDamaged, match=f"^{message}"):
+    with pytest.raises(IndexDamaged, match=f"^{message}") as raised:
         open_index(folder)
+    assert f"--output {folder} --overwrite" in raised.value.hint
+    assert "--repair" not in raised.value.hint  # which cannot repair it
 
 
 @pytest.mark.parametrize(
