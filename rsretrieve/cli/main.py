@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
+from rich.markup import escape
 
 from rsretrieve import __version__
 from rsretrieve._core.standard_output import files_on, make_streams_usable
@@ -45,9 +46,10 @@ _GC_THRESHOLD = 20_000  # new objects between two collections; Python's default 
 def _help_text(docstring: str) -> str:
     """Join the lines of each paragraph, so that help wraps at the terminal's width.
 
-    Paragraphs with indented lines (examples) keep their lines.
+    Paragraphs with indented lines (examples) keep their lines. Square brackets are shown as they
+    are, not read as Rich's markup.
     """
-    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    paragraphs = escape(inspect.cleandoc(docstring)).split("\n\n")
     return "\n\n".join(
         paragraph if "\n " in paragraph else paragraph.replace("\n", " ")
         for paragraph in paragraphs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import shlex
@@ -108,6 +109,14 @@ def test_help_fits_80_columns_and_breaks_no_example(command, monkeypatch):
     assert max(map(len, lines)) <= 80
     shown = {line.strip() for line in lines}
     assert {line for name, line in EXAMPLES if name == command} <= shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_every_word_of_the_docstring(command, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = run(command, "--help").out.split()
+    docstring = inspect.unwrap(PROGRAM.commands[command].callback).__doc__
+    assert [word for word in docstring.split() if word not in shown] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
