@@ -55,7 +55,7 @@ def index_embeddings(
     Args:
         source: a table (Parquet or CSV), a `.npy` file or a raster; see `read_embeddings`.
         listing: the tiles of a `.npy` file, row by row; else None.
-        options: where and how.
+        options: where and how. In an update, `overwrite` lets most tiles be removed.
         context: receives the rows that cannot be used, notices and progress.
         choices: columns, dimensions and windows; None: found by name, and all.
         update: bring the index that exists up to date, by the ids of the tiles; None: write a new
@@ -90,7 +90,9 @@ def index_embeddings(
                 merged = merged_with_changes(source, changes, store, context)
             else:
                 content = read_embeddings(source, listing, context, choices)
-                merged = merged_with_all(source, content, store)
+                merged = merged_with_all(
+                    source, content, store, removes_most=options.overwrite
+                )
             previous = PreviousIndex(store, merged.origin)
             options = replace(options, previous=previous, overwrite=True)
         result = write_index(merged.content, options, context)

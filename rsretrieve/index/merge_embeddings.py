@@ -38,8 +38,16 @@ class MergedEmbeddings:
     removed: int
 
 
-def merged_with_all(source: Path, content: IndexContent, store: IndexStore) -> MergedEmbeddings:
+def merged_with_all(
+    source: Path, content: IndexContent, store: IndexStore, *, removes_most: bool = False
+) -> MergedEmbeddings:
     """The update by a file that names all tiles: those that it does not name are removed.
+
+    Args:
+        source: the file.
+        content: its tiles and vectors.
+        store: the index.
+        removes_most: most tiles of the index may be removed.
 
     Raises:
         InvalidArgument: the vectors have another length, or most tiles would be removed.
@@ -49,12 +57,12 @@ def merged_with_all(source: Path, content: IndexContent, store: IndexStore) -> M
     rows = TileTable.of(content.rows)
     before = _rows_of(rows.columns.column("id"), store)
     removed = len(store.rows) - int((before >= 0).sum())
-    if removed > MOST_REMOVED * len(store.rows):
+    if removed > MOST_REMOVED * len(store.rows) and not removes_most:
         raise InvalidArgument(
             f"{source} does not name {removed:,} of the {len(store.rows):,} tiles of "
             f"{store.folder}, and --update would remove them",
-            hint="give --changes-only if the file names only tiles that changed, or --overwrite to "
-            "build the index again",
+            hint="give --changes-only if the file names only tiles that changed; or give "
+            "--overwrite, too, if those tiles are gone for good",
         )
     origin = _unchanged(content.vectors, before, store)
     facts = _facts_with_all(content, store)
@@ -156,7 +164,8 @@ def _require_same_vectors(source: Path, content: IndexContent, store: IndexStore
         raise InvalidArgument(
             f"{source} has vectors of {dimensions} dimensions, but {store.folder} has "
             f"{manifest.dimensions}",
-            hint="give --dims if the index was built with it, or --overwrite to build it again",
+            hint="give --dims if the index was built with it; or give --overwrite without --update "
+            "to build it again",
         )
     _require_same_model(source, str(content.facts.get("model_fingerprint") or ""), store)
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from rsretrieve._core.atomic_write import written_aside
 from rsretrieve.errors import CheckpointError
 from rsretrieve.network.tensor_io import write_tensors
+from rsretrieve.training.run.unfinished_training import nothing_to_resume
 
 SCHEMA_VERSION = 3
 _AGAIN = "start the training again with --overwrite"
@@ -86,10 +87,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         found, facts = json.loads(metadata["identity"]), json.loads(metadata["facts"])
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"no unfinished training to resume ({path} is missing)",
-            hint="start it without --resume",
-        ) from error
+        raise nothing_to_resume(path) from error
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error})", hint=_AGAIN) from error
     _require_version(path, metadata.get("schema_version"))

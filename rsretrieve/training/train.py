@@ -39,8 +39,8 @@ from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.run import common_identity as shared
 from rsretrieve.training.run.starting_point import StartingPoint, starting_point
 from rsretrieve.training.run.unfinished_training import (
+    check_unfinished,
     checkpoint_path,
-    refuse_unfinished,
     remove_unfinished,
     unfinished_folder,
     writing,
@@ -182,10 +182,10 @@ def _write(
 def _check(request: TrainingRequest, processes: Processes) -> None:
     recipe = request.recipe
     with processes.together():
+        if processes.is_first:
+            check_unfinished(request.output, resume=request.resume, overwrite=request.overwrite)
         check_backbone(recipe.backbone)
         check_start(recipe, request.weights, request.bands)
-        if processes.is_first:
-            refuse_unfinished(request.output, resume=request.resume, overwrite=request.overwrite)
         shared.require_batches_for(
             processes, recipe.batch_size, micro_batches=request.micro_batches
         )

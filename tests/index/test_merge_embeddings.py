@@ -124,6 +124,18 @@ def test_changes_may_only_remove(tmp_path: Path) -> None:
     assert len(content(tmp_path / "index")) == 58
 
 
+def test_most_tiles_are_removed_only_with_overwrite(tmp_path: Path) -> None:
+    ids, folder = list(VECTORS), tmp_path / "index"
+    run(write(tmp_path / "1.parquet", ids, list(VECTORS.values())), folder)
+    few = write(tmp_path / "2.parquet", ids[:9], [VECTORS[i] for i in ids[:9]])
+    with pytest.raises(InvalidArgument, match="does not name 51 of the 60 tiles") as raised:
+        run(few, folder, ALL)
+    assert "give --overwrite, too" in raised.value.hint
+    options = IndexBuildOptions(folder, overwrite=True)
+    summary = index_embeddings(few, None, options, RunContext(), None, ALL)
+    assert (summary.tiles, summary.removed, summary.unchanged) == (9, 51, 9)
+
+
 def test_what_does_not_fit_is_refused_and_the_index_stays(tmp_path: Path) -> None:
     ids = list(VECTORS)
     run(write(tmp_path / "1.parquet", ids, list(VECTORS.values())), tmp_path / "index")

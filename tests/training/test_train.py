@@ -572,8 +572,10 @@ def test_a_training_that_stops_before_its_first_epoch_ends_cannot_be_resumed(
 ) -> None:
     with pytest.raises(Stopped):
         train(request_of(recipe=tiny(batch_size=5)), listener=within_epoch(1))
+    events: list[Event] = []
     with pytest.raises(CheckpointError, match=r"^no unfinished training to resume"):
-        train(request_of(resume=True))
+        train(request_of(resume=True), listener=events.append)
+    assert events == []  # no tile was read
 
 
 def test_an_unfinished_training_is_neither_taken_for_finished_nor_lost(

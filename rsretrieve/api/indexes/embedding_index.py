@@ -81,7 +81,8 @@ def build_index_from_embeddings(
             given with another value than its default; those not given stay as they were.
         changes_only: with `update`, the file names only tiles that changed, and a row without a
             vector removes its tile; otherwise tiles that the file does not name are removed.
-        overwrite: replace an index that is there.
+        overwrite: replace an index that is there. With `update`: also if most of its tiles are
+            removed.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         strict: the first row that cannot be used ends the work.
         progress: called with every event; see `rsretrieve.progress`.

@@ -10,7 +10,7 @@ from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.folders.known_folders import MODEL_FOLDER
 from rsretrieve._core.folders.own_files import remove_files
 from rsretrieve._core.locks import only_writer
-from rsretrieve.errors import OutputExists
+from rsretrieve.errors import CheckpointError, OutputExists
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -45,21 +45,32 @@ def writing(output: Path, *, overwrite: bool) -> Iterator[None]:
             _remove_leftovers(output)
 
 
-def refuse_unfinished(output: Path, *, resume: bool, overwrite: bool) -> None:
-    """Check that no unfinished training would be lost.
+def check_unfinished(output: Path, *, resume: bool, overwrite: bool) -> None:
+    """Check that no unfinished training would be lost, and that there is one to resume.
 
     With `overwrite` its checkpoint stays until the first one of the new training replaces it:
     until an epoch is finished there is nothing better.
 
     Raises:
         OutputExists: there is one, and neither `resume` nor `overwrite` was given.
+        CheckpointError: `resume`, and no epoch of one was finished.
     """
     folder = unfinished_folder(output)
+    if resume and not checkpoint_path(output).exists():
+        raise nothing_to_resume(checkpoint_path(output))
     if folder.exists() and not resume and not overwrite:
         raise OutputExists(
             f"{output} has an unfinished training ({folder})",
             hint="give --resume to continue it, or --overwrite to start again",
         )
+
+
+def nothing_to_resume(checkpoint: Path) -> CheckpointError:
+    """The error of a checkpoint that is missing."""
+    return CheckpointError(
+        f"no unfinished training to resume ({checkpoint} is missing)",
+        hint="start it without --resume",
+    )
 
 
 def remove_unfinished(output: Path) -> None:
