@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 
 from rsretrieve._core.text import first_few
+from rsretrieve.api.arguments.argument_names import in_python
 from rsretrieve.api.arguments.checks import flag, wrong
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
@@ -17,8 +17,6 @@ from rsretrieve.progress import Event, Noticed
 
 Progress = Callable[[Event], None]
 _PACKAGE = __name__.partition(".")[0]
-_OPTION = re.compile(r"--([a-z][a-z-]*)")
-_SWITCHES = frozenset({"overwrite", "resume", "strict", "update", "trust-sources", "append-only"})
 _SHOWN = 3
 
 
@@ -26,8 +24,8 @@ class CallReport:
     """A context manager around the work of one public function.
 
     It gives the work its `RunContext`. Notices go to `progress`, or become warnings without it.
-    At the end one warning says how many tiles failed. An error gets its hint as a note, so that
-    a traceback shows it.
+    At the end one warning says how many tiles failed. An error names arguments in
+    place of options, and gets its hint as a note, so that a traceback shows it.
 
     Args:
         progress: called with every event, or None.
@@ -57,8 +55,11 @@ class CallReport:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, RsretrieveError):
+            error.message, error.hint = in_python(error.message), in_python(error.hint)
+            error.args = (error.message,)
         if isinstance(error, RsretrieveError) and error.hint:
-            note = f"hint: {in_python(error.hint)}"
+            note = f"hint: {error.hint}"
             if note not in getattr(error, "__notes__", ()):  # a public function may call another
                 error.add_note(note)
         if error is None:
@@ -78,24 +79,6 @@ class CallReport:
             self._progress(event)
         elif isinstance(event, Noticed):
             _warn(event.text)
-
-
-def in_python(text: str) -> str:
-    """A message of the library, which names options of the commands, with Python's names.
-
-    Commands in backticks stay as they are.
-
-    >>> in_python("give --overwrite to replace it, or another --max-nodata")
-    'give overwrite=True to replace it, or another max_nodata'
-    """
-    parts = text.split("`")
-    parts[::2] = [_OPTION.sub(_argument, part) for part in parts[::2]]
-    return "`".join(parts)
-
-
-def _argument(option: re.Match[str]) -> str:
-    name = option[1]
-    return name.replace("-", "_") + ("=True" if name in _SWITCHES else "")
 
 
 def _failures_text(failures: Iterable[Failure]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rsretrieve
-from rsretrieve.api import call_report
+from rsretrieve.api.arguments import argument_names
 from rsretrieve.api.tables.index_tables import IndexTables
 from tests.api.conftest import LEARNED, MAY_BE_UNSURE
 from tests.support.repository import ROOT
@@ -29,9 +29,7 @@ EXAMPLES = [
     if example.examples
 ]
 EXAMPLES += FINDER.find(IndexTables, "Index", module=False, globs={})
-EXAMPLES += FINDER.find(
-    call_report.in_python, "in_python", globs={"in_python": call_report.in_python}
-)
+EXAMPLES += FINDER.find(argument_names, "argument_names")
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *CLASSES])
