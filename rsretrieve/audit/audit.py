@@ -172,7 +172,9 @@ def _auditable(tiles: TileSet, names: tuple[str, ...], context: RunContext) -> T
         raise LabelsError(
             f"{tiles.source}: no tile has a label that the model knows (the model knows "
             f"{some_of(names)}; the tiles have {some_of(unknown) or 'no labels'})",
-            hint=hint,
+            hint="write the classes as the model has them, or leave out --model"
+            if unknown
+            else hint,
         )
     if unknown:
         context.notice(

@@ -20,7 +20,7 @@ from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.labels.noise_choice import FROM_MODEL, NoiseChoice
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import InputError, OutputExists
+from rsretrieve.errors import InputError, LabelsError, OutputExists
 from rsretrieve.evaluation.label_corruption import corrupted_labels, transitions_for
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.metadata import WEIGHTS_FILE
@@ -137,10 +137,19 @@ def check_choices(
             context.notice(text)
         noise = choice.noise
         if noise is not None and noise.table not in (None, FROM_MODEL):
-            transitions_for(tiles, str(noise.table), context)
-            corrupted_labels(tiles, noise, 0, RunContext())
+            _check_table(tiles, noise, context)
         if noise is not None and noise.model is not None:
             load_model(noise.model, choose_device("cpu"))
+
+
+def _check_table(tiles: TileSet, noise: NoiseChoice, context: RunContext) -> None:
+    try:
+        transitions_for(tiles, str(noise.table), context)
+        corrupted_labels(tiles, noise, 0, RunContext())
+    except LabelsError as error:  # its hint may name an option of `corrupt-labels`
+        given = f"--noise table:FILE.csv:{noise.rate:g}"
+        hint = error.hint.replace("--table FILE.csv", given)
+        raise LabelsError(error.message, hint=hint) from error
 
 
 @dataclass

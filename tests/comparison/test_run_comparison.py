@@ -202,6 +202,7 @@ def test_the_program_says_the_same_as_the_library(run, place, finished, tmp_path
         ({"baseline": "rsnl"}, "none of the values"),
         ({"noise": "uniform:2"}, "no label noise"),
         ({"noise": "table:aid:0.1"}, "no row for"),
+        ({"noise": "table:aid:0.1"}, "classes with noise table:FILE.csv:0.1"),
         ({"vary": {"backbone": ["squeezenet1_1", "resnet1"]}}, "resnet1"),
         ({"vary": {"weights": ["none", "missing.pth"]}}, "missing.pth"),
         ({"labels": "missing.csv"}, "missing.csv"),
