@@ -168,7 +168,7 @@ class MissingPackage(RsretrieveError, ImportError):
 
 
 class RsretrieveWarning(UserWarning):
-    """What the Python interface tells its caller and what stops nothing.
+    """A notice of the Python interface. The work goes on.
 
     Example:
         >>> import warnings, rsretrieve

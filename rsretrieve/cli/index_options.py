@@ -53,6 +53,7 @@ class IndexArguments:
     export: Path | None
     external: ExternalOptions = ExternalOptions()
     for_tiles: tuple[str, ...] = ()
+    overwrite: bool = False
 
     @property
     def frozen_option(self) -> str:
@@ -87,6 +88,8 @@ def check_arguments(arguments: IndexArguments, *, chooses: bool) -> None:
             f"{modes[0]} uses only the index of --output: give no TILES, no --export and no "
             "options of the index type"
         )
+    if arguments.verify and arguments.overwrite:
+        raise typer.BadParameter("--verify writes nothing: give no --overwrite")
     if upkeep and arguments.for_tiles:
         raise typer.BadParameter(
             f"{modes[0]} uses only the index of --output: {arguments.for_tiles[0]} is for TILES"

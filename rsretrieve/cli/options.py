@@ -171,7 +171,8 @@ Device = Annotated[
         help="auto (a GPU if there is one), cpu, cuda or cuda:N.",
     ),
 ]
-Seed = Annotated[int, _run_option(min=0, max=1 << 62, help="Random seed.")]
+MAX_SEED = 1 << 62
+Seed = Annotated[int, _run_option(min=0, max=MAX_SEED, help="Random seed.")]
 Overwrite = Annotated[
     bool,
     _run_option("--overwrite", help="Replace existing outputs."),

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 from rich.console import Console, RenderableType
@@ -49,9 +49,7 @@ class Terminal:
     ) -> None:
         self.after_interrupt: Callable[[], str] = lambda: after_interrupt
         self._as_json, self._quiet = as_json, quiet
-        # In a file or a pipe, lines are not cut to the width of a terminal.
-        width = None if sys.stdout.isatty() else 240
-        self._out = Console(highlight=False, width=width)
+        self._out = _results_on(sys.stdout)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
         self._progress: Progress | None = None  # made when the first stage starts
         self._stage: TaskID | None = None
@@ -100,7 +98,7 @@ class Terminal:
             name = "--json" if self._as_json else "--jsonl"
             raise typer.BadParameter(f"{name} and {option} - both write to standard output")
         if option:
-            self._out = self._err
+            self._out = _results_on(sys.stderr)
 
     def notice(self, *texts: str) -> None:
         """Print notices, unless --quiet was given; JSON has them as `notices`, if any."""
@@ -170,6 +168,12 @@ class Terminal:
         self._note = ", ".join(parts)
         if not self._err.is_terminal and not self._quiet:
             self._err.print(f"epoch {epoch.epoch}/{epoch.epochs}: {self._note}")
+
+
+def _results_on(stream: TextIO) -> Console:
+    """A console for results: in a file or a pipe, tables are not cut to a terminal's width."""
+    width = None if stream.isatty() else 240
+    return Console(stderr=stream is sys.stderr, highlight=False, width=width)
 
 
 def _failure_lines(failures: Sequence[Any]) -> Iterator[str]:

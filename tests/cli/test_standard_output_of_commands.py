@@ -8,7 +8,9 @@ import json
 
 import numpy as np
 import pytest
+from rich.table import Table
 
+from rsretrieve.cli.terminal import Terminal
 from tests.support.tiles.made_tiles import noise, save_picture
 
 
@@ -81,3 +83,14 @@ def test_what_cannot_share_it_is_wrong_usage(run, place, arguments, said):
     assert (ran.code, ran.out) == (2, "")
     assert said in " ".join(ran.err.split())
     assert not (place / "-").exists()
+
+
+def test_a_table_beside_a_file_on_standard_output_breaks_no_id(capsys):
+    terminal, tile_id = Terminal(as_json=False, quiet=False), f"{'x' * 150}.tif"
+    terminal.leave_output_to("--csv")
+    table = Table("tile", "path")
+    table.add_row(tile_id, "tiles")
+    terminal.result({}, table)
+    shown = capsys.readouterr()
+    assert tile_id in shown.err
+    assert shown.out == ""

@@ -213,7 +213,7 @@ def index(
     external = ExternalOptions(id_column, vector_column, dims, changes_only)
     arguments = IndexArguments(
         *(tiles, model, weights, backbone, from_embeddings, update, verify, repair),
-        *(export or gpkg, external, given_tile_options(labels, scenes)),
+        *(export or gpkg, external, given_tile_options(labels, scenes), overwrite),
     )
     goal_options = (faiss_key, recall, memory, append_only or None)
     check_arguments(arguments, chooses=any(option is not None for option in goal_options))

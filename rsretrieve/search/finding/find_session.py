@@ -209,7 +209,7 @@ def _text(value: object) -> str:
 
 
 def _whole(value: object, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 1 << 62:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 1 << 62:
         raise TypeError(f"{value!r:.40} is no whole number of at least {least}")
     return value
 

@@ -112,6 +112,7 @@ def find(
         int | None,
         typer.Option(
             min=0,
+            max=options.MAX_SEED,
             rich_help_panel=options.RUN,
             help="Random seed of a new session. \\[default: 0]",
         ),

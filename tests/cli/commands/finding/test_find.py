@@ -281,6 +281,13 @@ def test_what_cannot_be_done_is_refused(run, kinds, tmp_path, options, code, wor
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
+def test_the_highest_seed_is_that_of_other_commands(run, kinds, tmp_path):
+    session = ("find", kinds, "--session", tmp_path / "s.json")
+    assert run(*session, "--like", "0/3.tif", "--seed", (1 << 62) + 1).code == 2
+    assert run(*session, "--like", "0/3.tif", "--seed", 1 << 62).code == 0
+    assert run(*session).code == 0  # the session can be read
+
+
 def test_another_seed_and_another_index_are_refused(run, kinds, after_two_rounds, tmp_path):
     ran = run("find", kinds, "--session", tmp_path / "s.json", "--seed", 5)
     assert (ran.code, "seed" in ran.err) == (2, True)

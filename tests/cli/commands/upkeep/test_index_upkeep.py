@@ -216,6 +216,7 @@ NOTHING = ("--output", "i")
         (["t", "--model", "m", "--weights", "imagenet"], "--weights cannot be combined"),
         (["--update", "--model", "m"], "missing argument TILES"),
         (["t", "--model", "m", "--update", "--repair"], "cannot be combined"),
+        (["--verify", "--overwrite"], "give no --overwrite"),
         (["t", "--verify"], "uses only the index of --output"),
         (["--repair", "--index", "Flat"], "uses only the index of --output"),
         (["--from-embeddings", "f.npy", "--model", "m"], "and --model cannot be combined"),
