@@ -90,9 +90,7 @@ def index_embeddings(
                 merged = merged_with_changes(source, changes, store, context)
             else:
                 content = read_embeddings(source, listing, context, choices)
-                merged = merged_with_all(
-                    source, content, store, removes_most=options.overwrite
-                )
+                merged = merged_with_all(source, content, store, removes_most=options.overwrite)
             previous = PreviousIndex(store, merged.origin)
             options = replace(options, previous=previous, overwrite=True)
         result = write_index(merged.content, options, context)

@@ -226,9 +226,9 @@ def hint_of_weights(source: str, *others: str) -> str:
         source: where they can be downloaded; empty if nowhere.
         others: what else the user can do; empty ones are left out.
     """
-    file = "give a file with --weights FILE"
+    file, place = "give a file with --weights FILE", "on a computer with internet access"
     if source:
-        file = f"download {source} on a computer with internet access and give it with --weights FILE"
+        file = f"download {source} {place} and give it with --weights FILE"
     return "; or ".join(filter(None, (file, *others)))
 
 
