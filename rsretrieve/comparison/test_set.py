@@ -14,6 +14,7 @@ from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve._core.text import some_of
 from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
+from rsretrieve.data.discovery.image_areas import areas_of
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.true_labels import true_labels_of
 from rsretrieve.data.run_context import RunContext
@@ -103,26 +104,30 @@ def prepare_test(test: TileSet, gallery: TileSet | None, context: RunContext) ->
         LabelsError: no tile has a label.
         InputError: no query has a tile of its label to be found.
     """
-    keys: dict[tuple[str, bool], _Key] = {}
-    sides, images = [], ImageDigests()
-    for name, tiles in (("--test", test), ("--gallery", gallery)):
-        if tiles is None:
-            continue
-        labelled = tiles.labelled()
-        if not len(labelled):
-            raise LabelsError(
-                f"{name}: no tile of {tiles.source} has a label",
-                hint="class sub-folders are the labels, or give a list with the column label",
-            )
-        if missing := len(tiles) - len(labelled):
-            context.notice(f"{missing} tiles of {name} have no label and are left out")
-        found = {tile.id: key for tile, key in zip(labelled, image_keys(labelled, images.files))}
-        keys |= {(tile_id, name == "--gallery"): key for tile_id, key in found.items()}
-        sides.append(_each_once(labelled, found, name, context))
+    images, labelled = ImageDigests(), {"--test": _labelled("--test", test, context)}
+    if gallery is not None:
+        labelled["--gallery"] = _labelled("--gallery", gallery, context)
+    everything = [(name, tile) for name, tiles in labelled.items() for tile in tiles]
+    found = image_keys([tile for _, tile in everything], images.files)
+    keys = {(t.id, name == "--gallery"): key for (name, t), key in zip(everything, found)}
+    sides = [_each_once(tiles, keys, name, context) for name, tiles in labelled.items()]
     queries, others = sides[0], sides[-1]
     _require_relevant(queries, others, alone=gallery is None)
     digest = images.of(tile for side in sides for tile in side)
     return TestSet(queries, None if gallery is None else others, keys, digest)
+
+
+def _labelled(name: str, tiles: TileSet, context: RunContext) -> TileSet:
+    """The tiles with a label of `--test` or `--gallery`; a notice counts the others."""
+    labelled = tiles.labelled()
+    if not len(labelled):
+        raise LabelsError(
+            f"{name}: no tile of {tiles.source} has a label",
+            hint="class sub-folders are the labels, or give a list with the column label",
+        )
+    if missing := len(tiles) - len(labelled):
+        context.notice(f"{missing} tiles of {name} have no label and are left out")
+    return labelled
 
 
 def with_truth(tiles: TileSet, truth: Path | None, context: RunContext) -> TileSet:
@@ -136,17 +141,25 @@ def with_truth(tiles: TileSet, truth: Path | None, context: RunContext) -> TileS
 
 
 def image_keys(tiles: Iterable[Tile], files: FileStates | None = None) -> list[_Key]:
-    """What tells the image of a tile from others: its content, or else its path; and its window."""
+    """What tells the image of a tile from others: its content, or else its path; and its area.
+
+    Keys of one call can be compared: a window that covers its whole file has the key of the file
+    if both are among the tiles.
+    """
     tiles = list(tiles)
     files = files or FileStates(tiles)
-    return [
-        (
-            (files.content(tile.path).file if tile.location.is_local else "")
-            or tile.location.absolute(),
-            str(tile.window or ""),
-        )
+    names = [
+        (files.content(tile.path).file if tile.location.is_local else "")
+        or tile.location.absolute()
         for tile in tiles
     ]
+    return with_areas(names, tiles)
+
+
+def with_areas(names: Sequence[str], tiles: Sequence[Tile]) -> list[_Key]:
+    """The names of the files of N tiles, each with the area that the tile shows."""
+    keys = [(name, str(tile.window or "")) for name, tile in zip(names, tiles)]
+    return [*zip(names, areas_of(keys, dict(zip(names, tiles)).__getitem__))]
 
 
 def measure(
@@ -221,10 +234,12 @@ def _side(embedded: Embeddings, names: Sequence[str]) -> LabelledVectors:
     return LabelledVectors(embedded.vectors, np.array(labels, np.int64))
 
 
-def _each_once(tiles: TileSet, keys: dict[str, _Key], name: str, context: RunContext) -> TileSet:
+def _each_once(
+    tiles: TileSet, keys: dict[tuple[str, bool], _Key], name: str, context: RunContext
+) -> TileSet:
     groups: dict[_Key, list[int]] = defaultdict(list)
     for row, tile in enumerate(tiles):
-        groups[keys[tile.id]].append(row)
+        groups[keys[tile.id, name == "--gallery"]].append(row)
     agreeing = [rows for rows in groups.values() if len({tiles[r].label for r in rows}) == 1]
     told = sum(map(len, agreeing))
     if copies := told - len(agreeing):

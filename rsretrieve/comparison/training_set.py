@@ -10,7 +10,7 @@ from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
 from rsretrieve._core.tables import write_csv
 from rsretrieve._core.text import some_of
 from rsretrieve.comparison.choice import Cell, TrainingChoice, slug_of
-from rsretrieve.comparison.test_set import image_keys
+from rsretrieve.comparison.test_set import image_keys, with_areas
 from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import write_list
@@ -108,19 +108,21 @@ def _shared(tiles: TileSet, test: TileSet) -> set[int]:
 
     Only files of the size of a test tile are read.
     """
-    places = {(tile.location.absolute(), str(tile.window or "")) for tile in test}
+    both = [*test, *tiles]
+    at_place = with_areas([tile.location.absolute() for tile in both], both)
+    places = set(at_place[: len(test)])
     sizes = {FileState.of(tile.path).size_bytes for tile in test if tile.location.is_local}
     same_place, to_read = set(), []
-    for i, tile in enumerate(tiles):
-        if (tile.location.absolute(), str(tile.window or "")) in places:
+    for i, (tile, place) in enumerate(zip(tiles, at_place[len(test) :])):
+        if place in places:
             same_place.add(i)
         elif tile.location.is_local and FileState.of(tile.path).size_bytes in sizes:
             to_read.append(i)
     if not to_read:
         return same_place
-    contents = set(image_keys(test))
-    keys = image_keys([tiles[i] for i in to_read])
-    return same_place | {i for i, key in zip(to_read, keys) if key in contents}
+    keys = image_keys([*test, *(tiles[i] for i in to_read)])
+    contents = set(keys[: len(test)])
+    return same_place | {i for i, key in zip(to_read, keys[len(test) :]) if key in contents}
 
 
 def check_choices(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import storable
 from rsretrieve._core.text import some_of
+from rsretrieve.data.discovery.image_areas import areas_of
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
@@ -64,24 +66,53 @@ class Gallery:
     contents: Mapping[_Key, int]
     paths: Mapping[_Key, tuple[int, bool]]
 
-    def row_of(self, tile: Tile, files: FileStates) -> int:
-        """The row that shows the same image as a tile; −1 if there is none.
+    def rows_of(self, tiles: Sequence[Tile], files: FileStates) -> list[int]:
+        """The rows that show the same image as each tile; −1 if there is none.
 
-        The content decides. Only where one of them has no known content, the path does.
+        The content decides. Only where one of them has no known content, the path does. A window
+        that covers its whole file is the same as the file.
         """
-        content = _content(tile, files)
-        row = self.contents.get((content, _window(tile)), -1) if content else -1
-        if row >= 0:
-            return row
-        row, is_known = self.paths.get((tile.location.absolute(), _window(tile)), (-1, False))
-        return -1 if content and is_known else row
+        contents = [_content(tile, files) for tile in tiles]
+        by_content = _found(self.contents, contents, tiles, -1)
+        paths = [tile.location.absolute() for tile in tiles]
+        by_path = _found(self.paths, paths, tiles, (-1, False))
+        rows = []
+        for content, row, (at_path, is_known) in zip(contents, by_content, by_path):
+            rows.append(row if row >= 0 else -1 if content and is_known else at_path)
+        return rows
 
 
-def image_key(tile: Tile, files: FileStates) -> tuple[str, _Key]:
+def image_keys_of(tiles: Sequence[Tile], files: FileStates) -> list[_Key]:
     """The same for tiles that show the same image: by content, or by path if that is unknown."""
-    if content := _content(tile, files):
-        return "content", (content, _window(tile))
-    return "path", (tile.location.absolute(), _window(tile))
+    names = []
+    for tile in tiles:
+        content = _content(tile, files)
+        names.append(f"content {content}" if content else f"path {tile.location.absolute()}")
+    keys = [(name, _window(tile)) for name, tile in zip(names, tiles)]
+    return [*zip(names, areas_of(keys, dict(zip(names, tiles)).__getitem__))]
+
+
+_T = TypeVar("_T")
+
+
+def _found(
+    known: Mapping[_Key, _T], names: Sequence[str], tiles: Sequence[Tile], nothing: _T
+) -> list[_T]:
+    """What is known of the file and area of each tile.
+
+    Args:
+        known: by file and window.
+        names: N files by content or path; empty if unknown.
+        tiles: N tiles.
+        nothing: stands for what is not known.
+    """
+    tile_of = dict(zip(names, tiles))
+    there = [key for key in known if key[0] in tile_of]
+    asked = [(name, _window(tile)) for name, tile in zip(names, tiles)]
+    areas = areas_of([*there, *asked], tile_of.__getitem__)
+    by_area = {(key[0], area): known[key] for key, area in zip(there, areas)}
+    asked_areas = zip(names, areas[len(there) :])
+    return [by_area.get(key, nothing) if key[0] else nothing for key in asked_areas]
 
 
 def _content(tile: Tile, files: FileStates) -> str:
@@ -104,7 +135,7 @@ def labelled_gallery(
     """
     rows = _Rows.of(store)
     known = _known_labels(store, rows.ids, true_labels, context)
-    groups = rows.grouped(known)
+    groups = rows.grouped(known, lambda row: store.rows[row].tile)
     agreeing = [group for group in groups if len({known[rows.ids[row]] for row in group}) == 1]
     left_out = _left_out(len(rows.ids), groups, agreeing)
     _notice_left_out(left_out, context, by_truth=true_labels is not None)
@@ -171,20 +202,25 @@ class _Rows:
     def by_path(self, row: int) -> _Key:
         return _path_key(self.paths[row], self.ids[row])
 
-    def grouped(self, labels: Mapping[str, str]) -> list[list[int]]:
+    def grouped(self, labels: Mapping[str, str], tile_at: Callable[[int], Tile]) -> list[list[int]]:
         """The labelled rows, those with the same image together, each group sorted by id."""
-        groups: dict[tuple[str, _Key], list[int]] = {}
-        for row, tile_id in enumerate(self.ids):
-            if tile_id not in labels:
-                continue
-            if self.contents[row]:
-                key = "content", self.by_content(row)
-            elif self.names_file(row):
-                key = "path", self.by_path(row)
-            else:
-                key = "id", (tile_id, "")
-            groups.setdefault(key, []).append(row)
+        rows = [row for row, tile_id in enumerate(self.ids) if tile_id in labels]
+        keys = [self._key(row) for row in rows]
+        first = dict(zip((file for file, _ in reversed(keys)), reversed(rows)))
+        areas = areas_of(keys, lambda file: tile_at(first[file]))
+        groups: dict[_Key, list[int]] = {}
+        for row, (file, _), area in zip(rows, keys, areas):
+            groups.setdefault((file, area), []).append(row)
         return [sorted(group, key=self.ids.__getitem__) for group in groups.values()]
+
+    def _key(self, row: int) -> _Key:
+        if self.contents[row]:
+            content, window = self.by_content(row)
+            return f"content {content}", window
+        if self.names_file(row):
+            path, window = self.by_path(row)
+            return f"path {path}", window
+        return f"id {self.ids[row]}", ""
 
 
 def _path_key(path: str, tile_id: str) -> _Key:

@@ -13,7 +13,7 @@ from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError
-from rsretrieve.evaluation.gallery import Gallery, LeftOut, image_key
+from rsretrieve.evaluation.gallery import Gallery, LeftOut, image_keys_of
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
 
@@ -86,7 +86,7 @@ def embedded_queries(
     return Queries(
         vectors=embedded.vectors[[group[0] for group in agreeing]],
         labels=[str(tile.label) for tile in kept],
-        own_rows=np.array([gallery.row_of(tile, files) for tile in kept], np.int64),
+        own_rows=np.array(gallery.rows_of(kept.tiles, files), np.int64),
         left_out=left_out,
     )
 
@@ -94,8 +94,8 @@ def embedded_queries(
 def _same_images(tiles: Sequence[Tile], files: FileStates) -> list[list[int]]:
     """The positions of tiles, those with the same image together, each group sorted by id."""
     groups: dict[object, list[int]] = {}
-    for position, tile in enumerate(tiles):
-        groups.setdefault(image_key(tile, files), []).append(position)
+    for position, key in enumerate(image_keys_of(tiles, files)):
+        groups.setdefault(key, []).append(position)
     return [sorted(group, key=lambda i: tiles[i].id) for group in groups.values()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import Location
+from rsretrieve.data.discovery.image_areas import ImageSizes, may_be_whole
 from rsretrieve.data.file_state import content_digest
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.window import window_text
@@ -140,31 +141,36 @@ def _row_of_id(store: IndexStore, tile_id: str) -> int:
     return int(rows[0])
 
 
-def rows_of_query(store: IndexStore, query: Query) -> set[int]:
-    """The rows of the index that show the same image and window as an example of a query.
+def rows_of_queries(store: IndexStore, queries: Sequence[Query]) -> list[set[int]]:
+    """The rows of the index that show the same image and area as an example of each query.
 
     The content of the file decides, wherever it lies. Older indexes may not know it: there, the
-    path does.
+    path does. A window that covers its whole file is the same as the file.
 
     Args:
         store: the index.
-        query: the query.
+        queries: Q queries.
 
     Returns:
-        Row numbers, the rows of the examples themselves included.
+        Q sets of row numbers, the rows of the examples themselves included.
     """
+    sizes = ImageSizes()
+    found = [_rows_of_query(store, query, sizes) for query in queries]
+    return [_rows_of_query(store, query, sizes) for query in queries] if sizes.read() else found
+
+
+def _rows_of_query(store: IndexStore, query: Query, sizes: ImageSizes) -> set[int]:
     own: set[int] = set()
-    # Thousands of windows may have one file.
-    content_of, find = cache(_content_of), cache(partial(find_rows, store.rows))
+    content_of = cache(_content_of)
+    rows = _ImageRows(store, sizes)
     for term in query.terms:
         if term.row is not None:
             row = store.rows[term.row]
-            own.add(term.row)
-            own |= _rows_of_image(store, row.tile, row.content, find)
+            own |= {term.row, *rows.showing(row.tile, row.content)}
         elif term.image is not None:
-            own |= _rows_of_image(store, term.image, content_of(term.image.location), find)
+            own |= rows.showing(term.image, content_of(term.image.location))
     if query.any_term and query.picture is not None:  # a scene, which may be a tile of the index
-        own |= _rows_of_image(store, query.picture, content_of(query.picture.location), find)
+        own |= rows.showing(query.picture, content_of(query.picture.location))
     return own
 
 
@@ -172,19 +178,36 @@ def _content_of(place: Location) -> str:
     return content_digest(place.text) if place.is_local else ""
 
 
-def _rows_of_image(
-    store: IndexStore, tile: Tile, content: str, find: Callable[[str, str], NDArray[np.int64]]
-) -> set[int]:
-    """The rows with this content and window; by path where one of both contents is unknown."""
-    ids, window = store.rows.columns.column("id"), window_text(tile.id)
-    contents = store.rows.columns.column("content")
+class _ImageRows:
+    """Finds the rows of an index that show an image.
 
-    def rows_with(column: str, text: str) -> list[int]:
-        rows: list[int] = find(column, text).tolist() if text else []
-        return [row for row in rows if window_text(ids[row].as_py()) == window]
+    Args:
+        store: the index.
+        sizes: of files; those that must be read are noted.
+    """
 
-    by_path = rows_with("path", tile.location.absolute() if tile.path else "")
-    unknown = [row for row in by_path if not content or not contents[row].as_py()]
-    # Embeddings from elsewhere may give the path of a scene for each of its tiles.
-    shared = len(unknown) > 1 and bool(store.manifest.provenance)
-    return {*rows_with("content", content), *(() if shared else unknown)}
+    def __init__(self, store: IndexStore, sizes: ImageSizes) -> None:
+        self._store, self._sizes = store, sizes
+        # Thousands of windows may have one file.
+        self._find = cache(partial(find_rows, store.rows))
+
+    def showing(self, tile: Tile, content: str) -> set[int]:
+        """The rows with this content and area; by path where a content is unknown."""
+        contents = self._store.rows.columns.column("content")
+        by_path = self._rows_with("path", tile.location.absolute() if tile.path else "", tile)
+        unknown = [row for row in by_path if not content or not contents[row].as_py()]
+        # Embeddings from elsewhere may give the path of a scene for each of its tiles.
+        shared = len(unknown) > 1 and bool(self._store.manifest.provenance)
+        return {*self._rows_with("content", content, tile), *(() if shared else unknown)}
+
+    def _rows_with(self, column: str, text: str, tile: Tile) -> list[int]:
+        ids, window = self._store.rows.columns.column("id"), window_text(tile.id)
+        rows: list[int] = self._find(column, text).tolist() if text else []
+        return [row for row in rows if self._is_same(window_text(ids[row].as_py()), window, tile)]
+
+    def _is_same(self, one: str, other: str, tile: Tile) -> bool:
+        """Whether two windows of a tile's file are the same, or cover it both."""
+        if one == other:
+            return True
+        may_be = may_be_whole(one) and may_be_whole(other)
+        return may_be and self._sizes.covers(one, tile) and self._sizes.covers(other, tile)

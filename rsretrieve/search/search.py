@@ -23,7 +23,7 @@ from rsretrieve.search.date_filter import date_notices
 from rsretrieve.search.exact import Ranking
 from rsretrieve.search.filters import passing_rows
 from rsretrieve.search.overlaps import extents_of_query, overlap_notices
-from rsretrieve.search.query import QueryRequest, resolve_queries, rows_of_query
+from rsretrieve.search.query import QueryRequest, resolve_queries, rows_of_queries
 from rsretrieve.search.ranking import Asked, FilteredSearch
 from rsretrieve.search.scene_queries import (
     Facts,
@@ -193,7 +193,8 @@ def _asked(
 ) -> list[Asked]:
     """The queries as they are searched."""
     excludes, expands = request.filters.exclude_self, request.expand
-    own = [rows_of_query(store, q) if excludes or expands else () for q in queries]
+    needs_own = excludes or expands
+    own = rows_of_queries(store, queries) if needs_own else [set[int]() for _ in queries]
     asked = [
         Asked(
             query_vectors(query, store.vectors, embedded.vectors),

@@ -18,8 +18,10 @@ from rsretrieve.comparison.test_set import (
 from rsretrieve.comparison.training_set import without_test_tiles
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import InputError, LabelsError
 from rsretrieve.progress import Noticed
+from tests.support.tiles.made_tiles import noise, save_picture
 
 
 class Heard(RunContext):
@@ -140,6 +142,29 @@ def test_test_tiles_and_their_copies_are_not_trained_on(tiles, tmp_path):
     assert [tile.id for tile in listed.tiles] == [tile.id for tile in training.tiles]
     assert [tile.label for tile in listed.tiles] == [tile.label for tile in training.tiles]
     assert listed.words == (str(tmp_path / "train.csv"),)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Three classes of two images of 16 px."""
+    for number, name in enumerate(("a/0", "a/1", "b/0", "b/1", "c/0", "c/1")):
+        save_picture(tmp_path / "images" / f"{name}.png", noise((3, 16, 16), seed=number))
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_window_that_covers_its_file_is_the_same_image_as_the_file(images, tmp_path, copied):
+    whole, there = find_tiles(images), images
+    if copied:
+        there = shutil.copytree(images, tmp_path / "copies")
+    cut = find_tiles(there, scenes=SceneChoices(WindowChoices(16)))
+    for one, other in ((whole, cut), (cut, whole)):
+        training = without_test_tiles(one, ["images"], other.select([0, 3]), Heard())
+        assert [tile.id for tile in training.tiles] == [one[i].id for i in (1, 2, 4, 5)]
+        test = prepare_test(one, other, Heard())
+        assert test.own_rows(test.queries, test.gallery).tolist() == list(range(6))
+    parts = find_tiles(there, scenes=SceneChoices(WindowChoices(8)))
+    assert without_test_tiles(whole, ["images"], parts, Heard()).excluded == 0
 
 
 def test_without_shared_tiles_the_words_stay(tiles, tmp_path):

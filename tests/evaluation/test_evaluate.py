@@ -15,12 +15,15 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
+from rsretrieve.enums import Edges
 from rsretrieve.errors import InputError, LabelsError, ModelMismatch
 from rsretrieve.evaluation.evaluate import Evaluation, evaluate_index
+from rsretrieve.evaluation.gallery import labelled_gallery
 from rsretrieve.evaluation.retrieval_metrics import (
     LabelledVectors,
     RetrievalFigures,
@@ -337,6 +340,37 @@ def test_figures_do_not_depend_on_where_the_queries_lie(
     elsewhere = evaluate(store, queries=find_tiles(there, None, scenes), model=model)
     assert elsewhere.figures == in_place.figures
     assert elsewhere.gallery == in_place.gallery
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    "choices",
+    [
+        WindowChoices(16),
+        WindowChoices(24, edges=Edges.PAD, max_nodata=1),
+        WindowChoices(8, resolution_m=25, edges=Edges.PAD, max_nodata=1),
+    ],
+    ids=["windows", "padded", "coarse"],
+)
+def test_a_window_that_covers_its_file_is_the_same_image_as_the_file(
+    model: Model, folder: Path, tmp_path: Path, choices: WindowChoices
+) -> None:
+    whole, cut = find_tiles(folder), find_tiles(folder, None, SceneChoices(choices))
+    assert len(cut) == len(whole) == 18
+    of_files, of_windows = indexed(model, whole, tmp_path), indexed(model, cut, tmp_path / "cut")
+    files = FileStates((*whole, *cut))
+    for store, queries in ((of_files, cut), (of_windows, whole), (of_windows, cut)):
+        gallery = labelled_gallery(store, None, RunContext())
+        rows = gallery.rows_of(queries.tiles, files)
+        assert sorted(rows) == list(range(18))
+        assert [store.rows[row].id.partition("#")[0] for row in rows] == [
+            tile.id.partition("#")[0] for tile in queries
+        ]
+    both = replace(whole, tiles=(*whole.tiles, *cut.tiles))
+    found = evaluate(of_files, queries=both, model=model)
+    assert found.left_out.queries_copies == 18
+    found = evaluate(indexed(model, both, tmp_path / "both"))
+    assert (found.gallery, found.left_out.gallery_copies) == (18, 18)
 
 
 @pytest.mark.medium

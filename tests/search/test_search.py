@@ -14,6 +14,7 @@ import pytest
 from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import InvalidArgument, ModelMismatch, ModelNotFound, NoUsableTiles
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.embed_tiles import embed_tiles
@@ -142,6 +143,29 @@ def test_itself_is_its_content_wherever_it_lies(
     [result] = query(store, model, tiles_of_images([str(asked)]), 18, exclude_self=True)
     assert found(plain)[0] == "3.tif"
     assert found(result) == found(plain)[1:]
+
+
+@pytest.mark.medium
+def test_a_window_that_covers_its_file_is_the_same_image_as_the_file(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    for number, tile in enumerate(tiles.select(range(4))):
+        shutil.copy(tile.path, folder / f"{number}.tif")
+    whole = find_tiles(folder)
+    cut = find_tiles(folder, scenes=SceneChoices(WindowChoices(16)))
+    for name, indexed in (("whole", whole), ("cut", cut), ("both", TileSet("", (*whole, *cut)))):
+        index_tiles(model, indexed, tmp_path / name, RunContext())
+        store, itself = open_index(tmp_path / name), Filters(exclude_self=True)
+        images = tuple(f"{folder}/{end}" for end in ("1.tif", "2.tif#0,0,16,16"))
+        one, other = asked(store, model, images=images, filters=itself)
+        assert sorted({tile_id[0] for tile_id in found(one)}) == ["0", "2", "3"]
+        assert sorted({tile_id[0] for tile_id in found(other)}) == ["0", "1", "3"]
+        [part] = asked(store, model, images=(f"{folder}/1.tif#0,0,16,8",), filters=itself)
+        assert len(part.hits) == len(indexed)
+        [row] = asked(store, model, tiles=(store.rows[0].id,), filters=itself)
+        assert sorted({tile_id[0] for tile_id in found(row)}) == ["1", "2", "3"]
 
 
 def test_another_image_at_the_path_of_before_is_not_itself(
