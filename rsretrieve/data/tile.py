@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,9 @@ class TileSet:
         tiles: the tiles.
         notices: messages for the user about how the tiles were found.
         windows: how scenes were cut into these tiles; None if they were not.
-        unseen: the beginnings of the ids of tiles that may exist but were not found: in folders
-            that cannot be listed and scenes that cannot be opened.
+        unseen: names of tiles that may exist but were not found: of folders that cannot be listed
+            (ending in `/`), of scenes that cannot be opened (ending in `#`), and of items that
+            cannot be used; see `may_be_unseen`.
         folders: the folders that the user named; workers may read them.
         labels_file: the list or labels file that the labels come from; None for the names of
             folders, and for labels that were given otherwise.
@@ -104,6 +106,19 @@ class TileSet:
     def class_names(self) -> tuple[str, ...]:
         """The labels of the tiles, sorted, each once."""
         return tuple(sorted({tile.label for tile in self.tiles if tile.label is not None}))
+
+    def may_be_unseen(self, tile_id: str) -> bool:
+        """Whether a tile may exist that was not found: `unseen` names it, or what it is part of."""
+        beginnings, names = self._unseen
+        return tile_id.startswith(beginnings) or tile_id in names
+
+    @cached_property
+    def _unseen(self) -> tuple[tuple[str, ...], frozenset[str]]:
+        """What ids of unseen tiles begin with; and whole ids."""
+        names = [name for name in self.unseen if not name.endswith(("/", "#"))]
+        beginnings = [name for name in self.unseen if name.endswith(("/", "#"))]
+        parts = (f"{name}{end}" for name in names for end in ("/", "#"))
+        return (*beginnings, *parts), frozenset(names)
 
     def select(self, positions: Sequence[int]) -> TileSet:
         """The tiles at these positions, in that order."""

@@ -28,7 +28,8 @@ class WindowChoices:
 
     Attributes:
         window_px: the side of a window.
-        stride_px: the distance from one window to the next; None: a window's side.
+        stride_px: the distance from one window to the next; None: a window's side. A side that is
+            given becomes None, so that one cut has one spelling.
         resolution_m: the pixel size of windows in metres on the ground; None: the scene's own.
             Window and stride are counted in these pixels.
         edges: what happens to windows that reach beyond the edge of the scene.
@@ -49,6 +50,8 @@ class WindowChoices:
             )
         if self.stride_px is not None and self.stride_px < 1:
             raise InvalidArgument(f"a stride must be at least 1 px, not {self.stride_px}")
+        if self.stride_px == self.window_px:
+            object.__setattr__(self, "stride_px", None)
         if self.resolution_m is not None and not 0 < self.resolution_m < float("inf"):
             raise InvalidArgument(f"a resolution must be positive, not {self.resolution_m} m")
         if not 0 <= self.max_nodata <= 1:
@@ -80,6 +83,14 @@ class WindowChoices:
         """The window, to be read no finer than the chosen resolution."""
         finer = self.resolution_m is not None and max(window.shape_px) > self.window_px
         return replace(window, read_px=self.window_px) if finer else window
+
+    def may_keep(self, window: Window, cut_by: WindowChoices) -> bool:
+        """Whether a window that other choices cut may be one of these choices, too."""
+        grids = [(each.window_px, each.stride_px, each.resolution_m) for each in (self, cut_by)]
+        if grids[0] == grids[1]:
+            return True
+        # With a resolution, size and position depend on the pixels of a scene that is not read.
+        return self.resolution_m is None and self.may_have_cut(window)
 
     def may_have_cut(self, window: Window) -> bool:
         """Whether these choices may have made a window, judged by its size and position."""

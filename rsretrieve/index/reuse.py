@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.paths import storable
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.window import split_window, window_text
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.journal import Journal
@@ -99,19 +102,19 @@ def find_reusable(run: IndexRun, store: IndexStore | None) -> ReusableTiles:
 def _reusable_from_index(
     run: IndexRun, store: IndexStore, today: Mapping[str, Tile]
 ) -> ReusableTiles:
-    before, now = store.manifest.windows, windows_json(run.tiles)
-    if before and before != now:
-        choices = WindowChoices.from_json(before)
-        run.context.notice(f"the scenes of the index were cut differently: {choices}")
+    before, now = WindowChoices.from_json(store.manifest.windows), run.tiles.windows
+    if before is not None and before != now:
+        run.context.notice(f"the scenes of the index were cut differently: {before}")
     skipped = dict(_skipped(run, store, today)) if before == now else {}
     reusable = ReusableTiles({}, {}, {}, _removed(run, store, today), skipped)
+    # With a stricter limit, any window may have too much nodata and must be read again.
+    is_stricter = now is not None and now.max_nodata < (1 if before is None else before.max_nodata)
     for i, row in enumerate(store.rows):
         tile = today.get(row.id)
-        if tile is None and _is_unseen(run, store, row.id):
+        if tile is None and _is_unseen(run, before, row.id, row.read_px):
             reusable.rows[row.id] = row
             reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
-        # With a stricter limit, any window may have too much nodata and must be read again.
-        usable = tile is not None and (tile.window is None or not _is_stricter(now, before))
+        usable = tile is not None and (tile.window is None or not is_stricter)
         if tile is not None and usable and row.is_current(tile, run.files):
             reusable.rows[row.id] = _as_today(row, tile, run.files)
             reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
@@ -126,20 +129,53 @@ SOON_EMBEDDED = 1_000
 def require_most_tiles(run: IndexRun, store: IndexStore, reusable: ReusableTiles) -> None:
     """Refuse an update that would leave less than half of an index, as on a disk that is away.
 
+    New tiles do not make up for it. A tile with another id is not lost if its content is among the
+    new tiles.
+
     Raises:
-        InvalidArgument: it would, and many vectors would be lost. An update of scenes that are cut
-            in another way is not refused.
+        InvalidArgument: it would, and many vectors would be lost.
     """
-    known = {*store.rows.column("id"), *(row.id for row in store.skipped)}
-    lost = reusable.removed - sum(tile.id not in known for tile in run.tiles)
-    is_large = lost >= SOON_EMBEDDED and lost > MOST_REMOVED * len(store.rows)
-    if is_large and store.manifest.windows == windows_json(run.tiles):
+    lost = reusable.removed
+    if _are_most(lost, store):  # only then are new files read to compare them
+        lost -= _renamed(run, store, reusable)
+    if _are_most(lost, store):
+        before = WindowChoices.from_json(store.manifest.windows)
+        options = f" with its options {before}" if before not in (None, run.tiles.windows) else ""
         raise InvalidArgument(
-            f"{reusable.removed:,} of the {len(store.rows):,} tiles of {store.folder} are not "
-            "among TILES, and --update would remove them",
-            hint="give all TILES of the index, and mount their disk; or give --overwrite, too, if "
-            "those tiles are gone for good",
+            f"{lost:,} of the {len(store.rows):,} tiles of {store.folder} are not among TILES, and "
+            "--update would remove them",
+            hint=f"give all TILES of the index{options}, and mount their disk; or give "
+            "--overwrite, too, if those tiles are gone for good",
         )
+
+
+def _are_most(lost: int, store: IndexStore) -> bool:
+    return lost >= SOON_EMBEDDED and lost > MOST_REMOVED * len(store.rows)
+
+
+def _renamed(run: IndexRun, store: IndexStore, reusable: ReusableTiles) -> int:
+    """Count the tiles to remove whose content and window new tiles have."""
+    today = {tile.id for tile in run.tiles}
+    gone: Counter[tuple[str, str]] = Counter()
+    sizes = set()
+    names = ("id", "path", "content", "size_bytes")
+    for row_id, path, content, size in zip(*map(store.rows.column, names)):
+        if row_id not in today and row_id not in reusable.rows:
+            gone[content or storable(path), window_text(row_id)] += 1
+            sizes.add(size)
+    known = {*store.rows.column("id"), *(row.id for row in store.skipped)}
+    found = 0
+    for tile in run.tiles:
+        if tile.id in known:
+            continue
+        has_size = tile.location.is_local and run.files.state(tile.path).size_bytes in sizes
+        content = run.files.content(tile.path).file if has_size else ""
+        keys = ((file, window_text(tile.id)) for file in (content, tile.location.absolute()))
+        key = next((key for key in keys if gone[key] > 0), None)
+        if key is not None:
+            gone[key] -= 1
+            found += 1
+    return found
 
 
 def _lost_date(row: IndexedTile, tile: Tile) -> bool:
@@ -149,8 +185,10 @@ def _lost_date(row: IndexedTile, tile: Tile) -> bool:
 
 def _removed(run: IndexRun, store: IndexStore, today: Mapping[str, Tile]) -> int:
     """Count the rows of the index to remove; tiles that cannot be listed today are kept."""
-    missing = [row_id for row_id in store.rows.column("id") if row_id not in today]
-    unseen = sum(_is_unseen(run, store, row_id) for row_id in missing)
+    columns = map(store.rows.column, ("id", "read_px"))
+    missing = [(row_id, read_px) for row_id, read_px in zip(*columns) if row_id not in today]
+    before = WindowChoices.from_json(store.manifest.windows)
+    unseen = sum(_is_unseen(run, before, row_id, read_px) for row_id, read_px in missing)
     if unseen:
         run.context.notice(
             f"{unseen} tiles stay in the index: their folders or scenes cannot be opened now"
@@ -158,11 +196,26 @@ def _removed(run: IndexRun, store: IndexStore, today: Mapping[str, Tile]) -> int
     return len(missing) - unseen
 
 
-def _is_unseen(run: IndexRun, store: IndexStore, row_id: str) -> bool:
-    """Whether a tile of the index may still exist where today's run cannot look."""
+def _is_unseen(
+    run: IndexRun, before: WindowChoices | None, row_id: str, read_px: int | None
+) -> bool:
+    """Whether a tile of the index may still exist where today's run cannot look.
+
+    Args:
+        run: the tiles of today.
+        before: how the scenes of the index were cut.
+        row_id: the id of the tile.
+        read_px: of its window, if it is one.
+    """
     # The cheaper test first: a million tiles may be missing.
-    hidden = row_id.startswith(run.tiles.unseen)
-    return hidden and store.manifest.windows == windows_json(run.tiles)
+    if not run.tiles.may_be_unseen(row_id):
+        return False
+    now, window = run.tiles.windows, split_window(row_id)[1]
+    if before == now:
+        return True
+    if before is None or now is None or window is None:
+        return False
+    return now.may_keep(replace(window, read_px=read_px), before)
 
 
 def _skipped(
@@ -182,11 +235,6 @@ def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
     taken = None if _lost_date(row, tile) else tile.taken or row.taken
     row = replace(row, label=tile.label, path=path, taken=taken)
     return replace(row, mtime_ns=now.mtime_ns, state=now.mark)
-
-
-def _is_stricter(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Whether the limit of nodata is lower than before, so that more windows are skipped."""
-    return bool(now) and now["max_nodata"] < before.get("max_nodata", 1)
 
 
 def windows_json(tiles: TileSet) -> dict[str, Any]:

@@ -165,3 +165,13 @@ def test_chances_of_seeds_and_purposes_have_nothing_to_do_with_each_other():
 
 def test_a_name_that_is_no_utf8_has_a_chance_too():
     assert hash_uniform(0, "test", "caf\udce9.png") != hash_uniform(0, "test", "cafe.png")
+
+
+def test_unseen_names_are_whole_names():
+    tiles = TileSet("here", (), unseen=("S1", "b/", "2.tif#", "day/item_1"))
+    hidden = ["S1", "S1#0,0,8,8", "S1/visual", "S1/a+b#0,0,8,8", "b/x.tif", "b/c/x.tif#0,0,8,8"]
+    hidden += ["2.tif#0,0,8,8", "day/item_1/visual"]
+    others = ["S10", "S10#0,0,8,8", "S1_B", "bb/x.tif", "b", "2.tif", "22.tif#0,0,8,8"]
+    others += ["day/item_10/visual", "day/item", "x/S1"]
+    assert [name for name in hidden + others if tiles.may_be_unseen(name)] == hidden
+    assert not TileSet("here", ()).may_be_unseen("a")

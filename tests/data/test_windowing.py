@@ -150,3 +150,9 @@ def test_a_window_of_zeros_is_nodata():
     last = np.zeros((2, 4, 4), np.uint8)
     last[1, 3, 3] = 1
     assert RawTile(last, None, None).nodata_share == 0
+
+
+def test_a_stride_of_a_windows_side_is_the_default():
+    assert WindowChoices(32, 32) == WindowChoices(32) == WindowChoices(32, None)
+    assert WindowChoices(32, 16).stride_px == 16
+    assert str(WindowChoices(32, 32)) == str(WindowChoices(32))

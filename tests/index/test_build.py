@@ -304,6 +304,55 @@ def test_an_update_without_most_of_many_tiles_is_refused_before_one_is_embedded(
     assert (summary.tiles, summary.added, summary.removed) == (3, 1, 6)
 
 
+def test_new_tiles_do_not_make_up_for_lost_ones_but_new_names_do(
+    model: Model, root: Path, folder: Path, tiles: TileSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reuse, "SOON_EMBEDDED", 4)
+    with pytest.raises(InvalidArgument, match=r"^8 of the 8 tiles"):
+        index(model, tiles.select(range(8, 18)), folder, update=True)
+    for number, path in enumerate(paths(root)):
+        path.rename(path.with_name(f"renamed_{number}.tif"))
+    renamed = find_tiles(root)
+    shutil.copyfile(renamed[0].path, root / "copy.tif")  # stands for one lost tile only
+    copies = [i for i, tile in enumerate(find_tiles(root)) if tile.id == "copy.tif"]
+    few = TileSet("few", (renamed[0], *find_tiles(root).select(copies)))
+    with pytest.raises(InvalidArgument, match=r"^7 of the 8 tiles"):
+        index(model, few, folder, update=True)
+    assert len(open_index(folder).rows) == 8
+    assert index(model, renamed, folder, update=True).removed == 8
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (WindowChoices(8), None),
+        (None, WindowChoices(8)),
+        (WindowChoices(8), WindowChoices(16)),
+        (WindowChoices(8, 4), WindowChoices(8, 7)),
+    ],
+)
+def test_an_update_that_cuts_most_tiles_differently_is_refused(
+    model: Model,
+    root: Path,
+    tmp_path: Path,
+    before: WindowChoices | None,
+    now: WindowChoices | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reuse, "SOON_EMBEDDED", 4)
+    folder, scenes = tmp_path / "cut", SceneChoices(before)
+    index(model, find_tiles(root, scenes=scenes), folder)
+    count = len(open_index(folder).rows)
+    today = find_tiles(root, scenes=SceneChoices(now))
+    with pytest.raises(InvalidArgument, match="are not among TILES") as caught:
+        index(model, today, folder, update=True)
+    assert before is None or str(before) in caught.value.hint
+    assert len(open_index(folder).rows) == count
+    summary = index(model, today, folder, update=True, overwrite=True)
+    assert summary.tiles == len(today)
+
+
 def test_one_bad_new_tile_never_ends_an_update(model: Model, root: Path, folder: Path) -> None:
     (root / "bad.tif").write_bytes(b"")
     context = RunContext()
@@ -377,6 +426,43 @@ def test_windows_of_a_scene_that_cannot_be_opened_are_kept_unless_cut_otherwise(
     summary = index(model, find_tiles(scenes, scenes=whole, context=context), folder, update=True)
     assert summary.removed == 2 * count
     (scenes / "1.tif").write_bytes(content)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("before", "now", "kept", "is_told"),
+    [
+        (WindowChoices(8), WindowChoices(8, 8), 4, False),
+        (WindowChoices(8, 8), WindowChoices(8), 4, False),
+        (WindowChoices(8), WindowChoices(8, max_nodata=0.25), 4, True),
+        (WindowChoices(8, 4), WindowChoices(8), 4, True),
+        (WindowChoices(8), WindowChoices(8, 4), 4, True),
+        (WindowChoices(8), WindowChoices(16), 0, True),
+        (WindowChoices(8), WindowChoices(8, resolution_m=3), 0, True),
+    ],
+)
+def test_windows_that_are_still_cut_are_kept_while_their_scene_cannot_be_opened(
+    model: Model,
+    tiles: TileSet,
+    tmp_path: Path,
+    before: WindowChoices,
+    now: WindowChoices,
+    kept: int,
+    is_told: bool,
+) -> None:
+    scenes, folder = tmp_path / "scenes", tmp_path / "index"
+    scenes.mkdir()
+    for i in (0, 1):
+        shutil.copy2(tiles[i].path, scenes / f"{i}.tif")
+    index(model, find_tiles(scenes, scenes=SceneChoices(before)), folder)
+    (scenes / "1.tif").write_bytes(b"")
+    heard = list[Event]()
+    today = find_tiles(scenes, scenes=SceneChoices(now), context=RunContext())
+    index(model, today, folder, update=True, listener=heard.append)
+    ids = [row.id for row in open_index(folder).rows]
+    assert sum(tile_id.startswith("1.tif#") for tile_id in ids) == kept
+    told = [event.text for event in heard if isinstance(event, Noticed)]
+    assert any("cut differently" in text for text in told) == is_told
 
 
 def test_an_update_that_leaves_no_tile_is_refused_and_the_index_kept(

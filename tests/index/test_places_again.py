@@ -122,7 +122,7 @@ def test_files_that_cannot_be_listed_keep_their_place_until_they_can(
 ) -> None:
     folder = tmp_path / "index"
     indexed_before(model, files, folder, moved)
-    unseen = replace(files, tiles=files.tiles[1:], unseen=("a",))
+    unseen = replace(files, tiles=files.tiles[1:], unseen=("a.tif",))
     updated(model, unseen, folder)
     store = open_index(folder)
     assert store.manifest.places == 0

@@ -209,7 +209,10 @@ def _stacked(scene: _Scene, chosen: Sequence[str], source: str) -> tuple[Tile, s
     files = [part.path for part in parts]
     path = stack_path(files) if len(files) > 1 else files[0]
     taken = time_over([part.taken for part in parts if part.taken is not None])
-    return Tile(scene_id, path, labels.pop(), trust=first.trust, taken=taken), ""
+    decisions = {part.confirmed for part in parts}
+    confirmed = decisions.pop() if len(decisions) == 1 else None
+    whole = replace(first, id=scene_id, path=path, window=None)
+    return replace(whole, confirmed=confirmed, taken=taken), ""
 
 
 def _labelled(

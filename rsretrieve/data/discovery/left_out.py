@@ -47,8 +47,8 @@ class LeftOut:
             folder: Path(os.path.relpath(folder, self._source)).as_posix()
             for folder in self._folders
         }
-        beginnings = (*(f"{name}/" for name in names.values()), *(f.tile_id for f in self._items))
-        tiles = replace(tiles, unseen=(*tiles.unseen, *beginnings))
+        unseen = (*(f"{name}/" for name in names.values()), *(f.tile_id for f in self._items))
+        tiles = replace(tiles, unseen=(*tiles.unseen, *unseen))
         if context is None:
             return tiles.with_notices(*self._in_words())
         for folder, reason in self._folders.items():

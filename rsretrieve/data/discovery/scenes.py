@@ -99,8 +99,7 @@ def facts_of_images(images: TileSet) -> dict[str, SceneFacts]:
 
 
 def _cut(scene: Tile, window: Window) -> Tile:
-    tile_id = f"{scene.id}{window}"
-    return Tile(tile_id, scene.path, scene.label, window, scene.trust, taken=scene.taken)
+    return replace(scene, id=f"{scene.id}{window}", window=window)
 
 
 def _facts_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 import numpy as np
@@ -101,6 +101,20 @@ def split_tiles(tiles: TileSet, choices: SplitChoices, context: RunContext) -> S
         InputError: the split is by place, and no tile has a place.
         TileError: a file cannot be opened, and the context is strict.
     """
+    # Ties are broken by the row: the order in which the tiles were given must not decide.
+    order = sorted(range(len(tiles)), key=lambda row: tiles[row].id)
+    found = _split_sorted(tiles.select(order), choices, context)
+    row_of = {tiles[row].id: row for row in order}
+
+    def as_given(part: TileSet) -> TileSet:
+        return tiles.select(sorted(row_of[tile.id] for tile in part))
+
+    left_out = as_given(found.left_out)
+    return replace(found, parts=tuple(map(as_given, found.parts)), left_out=left_out)
+
+
+def _split_sorted(tiles: TileSet, choices: SplitChoices, context: RunContext) -> Split:
+    """Split tiles that are sorted by id."""
     if not (choices.by_scene or choices.by_place):
         parts = split_per_class(tiles, choices.fractions, choices.seed, even=True)
         report = SplitReport(tiles, choices.names, context)

@@ -259,6 +259,10 @@ def test_the_bands_of_a_list_are_stacked_too(tmp_path):
     assert "2 of 2 tiles are single bands" in find_tiles(path).notices[0]
     (tile,) = find_tiles(path, scenes=stack("B03", "B02"))
     assert (tile.id, tile.label, len(tile.location.stack)) == ("b/x", "sea", 2)
+    decided = [(*row, "reject", "sea") for row in rows]
+    save_table(path, ["tile", "label", "decision", "given_label"], *decided)
+    (tile,) = find_tiles(path, scenes=stack("B03", "B02"))
+    assert tile.confirmed == find_tiles(path)[0].confirmed is not None
     save_table(path, ["tile", "label"], rows[0], ("b/x_B03.tif", "forest"))
     with pytest.raises(TilesNotFound):
         find_tiles(path, scenes=stack("B03", "B02"))

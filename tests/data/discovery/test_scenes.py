@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import rasterio
 
@@ -210,3 +212,15 @@ def test_pixels_of_several_sizes_are_noticed_with_a_resolution(tmp_path):
     uneven = find_tiles(path, scenes=by(16, resolution_m=50_000), context=RunContext())
     assert any("--resolution" in text and text.endswith(": 1") for text in uneven.notices)
     assert find_tiles(path, scenes=by(16), context=RunContext()).notices == ()
+
+
+def test_windows_keep_the_decision_and_the_date_of_their_scene(scene, tmp_path):
+    columns = ["tile", "label", "decision", "given_label", "datetime"]
+    row = ["in/scene.tif", "sea", "reject", "sea", "2024-05-01"]
+    listed = save_table(tmp_path / "list.csv", columns, row)
+    [whole], windows = find_tiles(listed), find_tiles(listed, scenes=by(16))
+    assert whole.confirmed is not None
+    assert whole.taken is not None
+    assert len(windows) == 6
+    for window in windows:
+        assert replace(window, id=whole.id, window=None) == whole

@@ -191,6 +191,34 @@ def test_fractions_are_met_class_by_class_and_only_seed_and_ids_decide(tmp_path)
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize(
+    "choices",
+    [
+        *({}, {"by_scene": True}, {"by_place": True}, {"by_place": True, "buffer_m": 15.0}),
+        {"by_place": True, "by_scene": True},
+    ],
+    ids=str,
+)
+def test_the_order_of_the_tiles_decides_nothing(tmp_path, choices):
+    """Dense scenes of one size: groups of one size, and positions that are alike on an axis."""
+    for number in range(3):
+        scene(tmp_path / f"s{number}.tif", left=500_000 + 9000 * number, side=96)
+    tiles = windows_in(tmp_path, window=32, stride=16)
+    in_order = tiles.select(sorted(range(len(tiles)), key=lambda row: tiles[row].id))
+    found, _ = split(in_order, **choices)
+    expected = [{tile.id for tile in part} for part in (*found.parts, found.left_out)]
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(len(tiles)).tolist()
+        given = tiles.select(order)
+        again, _ = split(given, **choices)
+        parts = (*again.parts, again.left_out)
+        assert [{tile.id for tile in part} for part in parts] == expected
+        rows = {tile.id: row for row, tile in enumerate(given)}
+        for part in parts:
+            assert [rows[tile.id] for tile in part] == sorted(rows[tile.id] for tile in part)
+
+
+@pytest.mark.medium
 def test_both_keep_overlapping_files_together_and_cut_nothing(tmp_path):
     scene(tmp_path / "a.tif", 500_000, side=100)
     scene(tmp_path / "b.tif", 500_900, side=100)
