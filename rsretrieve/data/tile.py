@@ -72,6 +72,7 @@ class TileSet:
         unseen: names of tiles that may exist but were not found: of folders that cannot be listed
             (ending in `/`), of scenes that cannot be opened (ending in `#`), and of items that
             cannot be used; see `may_be_unseen`.
+        unseen_files: the absolute path and the id of each scene that cannot be opened.
         folders: the folders that the user named; workers may read them.
         labels_file: the list or labels file that the labels come from; None for the names of
             folders, and for labels that were given otherwise.
@@ -84,6 +85,7 @@ class TileSet:
     unseen: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     labels_file: Path | None = None
+    unseen_files: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):
@@ -111,6 +113,11 @@ class TileSet:
         """Whether a tile may exist that was not found: `unseen` names it, or what it is part of."""
         beginnings, names = self._unseen
         return tile_id.startswith(beginnings) or tile_id in names
+
+    @cached_property
+    def unseen_file_ids(self) -> dict[str, str]:
+        """The ids of scenes that cannot be opened, by absolute path; see `unseen_files`."""
+        return dict(self.unseen_files)
 
     @cached_property
     def _unseen(self) -> tuple[tuple[str, ...], frozenset[str]]:

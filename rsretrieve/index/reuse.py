@@ -16,7 +16,7 @@ from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.data.window import split_window, window_text
+from rsretrieve.data.window import window_text
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.journal import Journal
@@ -69,6 +69,11 @@ class ReusableTiles:
     skipped: dict[str, IndexedTile]
     undated: set[str] = field(default_factory=set)
 
+    def keep(self, row: IndexedTile, store: IndexStore, position: int) -> None:
+        """Take a tile and its vector from a row of an index."""
+        self.rows[row.id] = row
+        self.vectors[row.id], self.origin[row.id] = store.vectors[position], position
+
     def __contains__(self, tile: Tile) -> bool:
         return tile.id in self.rows or tile.id in self.skipped
 
@@ -106,20 +111,43 @@ def _reusable_from_index(
     if before is not None and before != now:
         run.context.notice(f"the scenes of the index were cut differently: {before}")
     skipped = dict(_skipped(run, store, today)) if before == now else {}
-    reusable = ReusableTiles({}, {}, {}, _removed(run, store, today), skipped)
+    reusable = ReusableTiles({}, {}, {}, 0, skipped)
     # With a stricter limit, any window may have too much nodata and must be read again.
     is_stricter = now is not None and now.max_nodata < (1 if before is None else before.max_nodata)
+    with_new_ids, gone = _with_new_ids(run, store), 0
+    unseen = 0
     for i, row in enumerate(store.rows):
         tile = today.get(row.id)
-        if tile is None and _is_unseen(run, before, row.id, row.read_px):
-            reusable.rows[row.id] = row
-            reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
+        if tile is None:
+            gone += 1
+            hidden = _unseen_row(run, before, row)
+            if hidden is not None and not (hidden.id in today or hidden.id in reusable.rows):
+                unseen += 1
+                reusable.keep(hidden, store, i)
+                continue
+            tile = with_new_ids.get((storable(row.path), window_text(row.id)))
+            is_free = tile is not None and tile.id not in reusable.rows
+            tile = tile if is_free else None
         usable = tile is not None and (tile.window is None or not is_stricter)
         if tile is not None and usable and row.is_current(tile, run.files):
-            reusable.rows[row.id] = _as_today(row, tile, run.files)
-            reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
-            reusable.undated.update([row.id] * _lost_date(row, tile))
-    return reusable
+            gone -= tile.id != row.id
+            reusable.keep(_as_today(row, tile, run.files), store, i)
+            reusable.undated.update([tile.id] * _lost_date(row, tile))
+    if unseen:
+        run.context.notice(
+            f"{unseen} tiles stay in the index: their folders or scenes cannot be opened now"
+        )
+    return replace(reusable, removed=gone - unseen)
+
+
+def _with_new_ids(run: IndexRun, store: IndexStore) -> dict[tuple[str, str], Tile]:
+    """The tiles whose ids the index does not know, by path and window.
+
+    The ids of the same files begin otherwise if other sources are given with them.
+    """
+    known = set(store.rows.column("id"))
+    new = (tile for tile in run.tiles if tile.id not in known)
+    return {(tile.location.absolute(), window_text(tile.id)): tile for tile in new}
 
 
 SOON_EMBEDDED = 1_000
@@ -155,18 +183,18 @@ def _are_most(lost: int, store: IndexStore) -> bool:
 
 def _renamed(run: IndexRun, store: IndexStore, reusable: ReusableTiles) -> int:
     """Count the tiles to remove whose content and window new tiles have."""
-    today = {tile.id for tile in run.tiles}
+    today, kept = {tile.id for tile in run.tiles}, set(reusable.origin.values())
     gone: Counter[tuple[str, str]] = Counter()
     sizes = set()
     names = ("id", "path", "content", "size_bytes")
-    for row_id, path, content, size in zip(*map(store.rows.column, names)):
-        if row_id not in today and row_id not in reusable.rows:
+    for i, (row_id, path, content, size) in enumerate(zip(*map(store.rows.column, names))):
+        if row_id not in today and i not in kept:
             gone[content or storable(path), window_text(row_id)] += 1
             sizes.add(size)
     known = {*store.rows.column("id"), *(row.id for row in store.skipped)}
     found = 0
     for tile in run.tiles:
-        if tile.id in known:
+        if tile.id in known or tile.id in reusable.origin:
             continue
         has_size = tile.location.is_local and run.files.state(tile.path).size_bytes in sizes
         content = run.files.content(tile.path).file if has_size else ""
@@ -183,39 +211,30 @@ def _lost_date(row: IndexedTile, tile: Tile) -> bool:
     return row.taken is not None and row.taken.is_given and tile.taken is None
 
 
-def _removed(run: IndexRun, store: IndexStore, today: Mapping[str, Tile]) -> int:
-    """Count the rows of the index to remove; tiles that cannot be listed today are kept."""
-    columns = map(store.rows.column, ("id", "read_px"))
-    missing = [(row_id, read_px) for row_id, read_px in zip(*columns) if row_id not in today]
-    before = WindowChoices.from_json(store.manifest.windows)
-    unseen = sum(_is_unseen(run, before, row_id, read_px) for row_id, read_px in missing)
-    if unseen:
-        run.context.notice(
-            f"{unseen} tiles stay in the index: their folders or scenes cannot be opened now"
-        )
-    return len(missing) - unseen
-
-
-def _is_unseen(
-    run: IndexRun, before: WindowChoices | None, row_id: str, read_px: int | None
-) -> bool:
-    """Whether a tile of the index may still exist where today's run cannot look.
+def _unseen_row(
+    run: IndexRun, before: WindowChoices | None, row: IndexedTile
+) -> IndexedTile | None:
+    """A row whose tile may still exist where today's run cannot look, with its id of today.
 
     Args:
         run: the tiles of today.
         before: how the scenes of the index were cut.
-        row_id: the id of the tile.
-        read_px: of its window, if it is one.
+        row: a row whose id no tile of today has.
+
+    Returns:
+        None if the tile is gone, or is not cut any more.
     """
-    # The cheaper test first: a million tiles may be missing.
-    if not run.tiles.may_be_unseen(row_id):
-        return False
-    now, window = run.tiles.windows, split_window(row_id)[1]
+    text, scene_id = window_text(row.id), run.tiles.unseen_file_ids.get(storable(row.path))
+    if scene_id is not None and text:
+        row = replace(row, id=f"{scene_id}{text}")
+    elif not run.tiles.may_be_unseen(row.id):
+        return None
+    now, window = run.tiles.windows, row.tile.window
     if before == now:
-        return True
+        return row
     if before is None or now is None or window is None:
-        return False
-    return now.may_keep(replace(window, read_px=read_px), before)
+        return None
+    return row if now.may_keep(window, before) else None
 
 
 def _skipped(
@@ -233,7 +252,7 @@ def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
     """The row of an unchanged tile with its label, date, path, times and inode of today."""
     path, now = tile.location.absolute(), files.state(tile.path)
     taken = None if _lost_date(row, tile) else tile.taken or row.taken
-    row = replace(row, label=tile.label, path=path, taken=taken)
+    row = replace(row, id=tile.id, label=tile.label, path=path, taken=taken)
     return replace(row, mtime_ns=now.mtime_ns, state=now.mark)
 
 

@@ -465,6 +465,38 @@ def test_windows_that_are_still_cut_are_kept_while_their_scene_cannot_be_opened(
     assert any("cut differently" in text for text in told) == is_told
 
 
+@pytest.mark.medium
+def test_ids_that_begin_otherwise_beside_another_source_cost_nothing(
+    model: Model, tiles: TileSet, tmp_path: Path, embedded_ids: list[str]
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder, names in ((one, "xyz"), (other, "xv")):
+        folder.mkdir()
+        for name in names:
+            shutil.copy2(tiles[len(list(tmp_path.rglob("*.tif")))].path, folder / f"{name}.tif")
+    scenes, built = SceneChoices(WindowChoices(8)), tmp_path / "index"
+
+    def update(*sources: Path) -> IndexingSummary:
+        found = find_tiles([*sources], scenes=scenes, context=RunContext())
+        embedded_ids.clear()
+        return index(model, found, built, update=True)
+
+    index(model, find_tiles([one], scenes=scenes), built)
+    summary = update(one, other)
+    assert (summary.added, summary.removed, summary.unchanged) == (8, 0, 12)
+    assert all(tile_id.startswith("other/") for tile_id in embedded_ids)
+    (other / "x.tif").unlink()
+    (one / "z.tif").write_bytes(b"")
+    summary = update(one, other)
+    assert (summary.added, summary.removed, summary.unchanged) == (0, 4, 16)
+    assert {row.id.partition("#")[0] for row in open_index(built).rows} == {
+        *("x.tif", "y.tif", "z.tif", "v.tif")
+    }
+    assert embedded_ids == []
+    (one / "z.tif").unlink()
+    assert update(one, other).removed == 4
+
+
 def test_an_update_that_leaves_no_tile_is_refused_and_the_index_kept(
     model: Model, root: Path, folder: Path
 ) -> None:

@@ -51,7 +51,7 @@ def cut_scenes(
         TilesNotFound: no scene is as large as a window.
     """
     tiles: list[Tile] = []
-    small, uneven, unseen = 0, 0, scenes.unseen
+    small, uneven, unseen = 0, 0, list[Tile]()
     for scene, facts in _facts_of(scenes, choices, max_windows):
         try:
             if isinstance(facts, TileError):
@@ -59,7 +59,7 @@ def cut_scenes(
             windows = _windows_of(scene, facts, choices, max_windows, context)
         except TileError as error:
             context.add_failure(Failure(scene, error.reason))
-            unseen += (f"{scene.id}#",)
+            unseen.append(scene)
             continue
         uneven += facts is not None and facts.pixel_varies and choices.resolution_m is not None
         small += not windows and (facts is None or facts.stored is None)
@@ -74,7 +74,14 @@ def cut_scenes(
             "scenes whose pixels differ in size on the ground by more than 10 % from their centre, "
             f"where --resolution is exact: {uneven}",
         )
-    return replace(scenes, tiles=tuple(tiles), notices=notices, windows=choices, unseen=unseen)
+    return replace(
+        scenes,
+        tiles=tuple(tiles),
+        notices=notices,
+        windows=choices,
+        unseen=(*scenes.unseen, *(f"{scene.id}#" for scene in unseen)),
+        unseen_files=tuple((scene.location.absolute(), scene.id) for scene in unseen),
+    )
 
 
 def facts_of_images(images: TileSet) -> dict[str, SceneFacts]:
