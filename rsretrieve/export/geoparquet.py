@@ -281,10 +281,11 @@ def _metadata(extent: _Extent, told: dict[str, Any]) -> dict[bytes, bytes]:
 
 
 def provenance_of(store: IndexStore) -> dict[str, Any]:
-    """The provenance of the vectors of an index, including the description of the model."""
+    """The provenance of the vectors of an index: their model, and how the tiles were read."""
     manifest, model = store.manifest, store.manifest.model_path(store.folder)
     told: dict[str, Any] = {
         **{key: value for key, value in manifest.provenance.items() if key != "embeddings"},
+        **manifest.reading,
         "written_by": f"rsretrieve {__version__}",
         "model": str(model.absolute()) if model is not None else "",
         "model_fingerprint": manifest.model_fingerprint,

@@ -15,6 +15,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, ModelMismatch, NoUsableTiles
 from rsretrieve.index.external.embeddings_file import EmbeddingChanges
 from rsretrieve.index.store.folder import IndexContent, IndexStore
+from rsretrieve.index.store.manifest import READING
 from rsretrieve.index.store.tile_table import TileTable
 
 _SAME = 1e-6  # two unit vectors whose numbers differ by no more are the same
@@ -65,7 +66,7 @@ def merged_with_all(
             "--overwrite, too, if those tiles are gone for good",
         )
     origin = _unchanged(content.vectors, before, store)
-    facts = _facts_with_all(content, store)
+    facts = _facts_with_all(content, rows, origin, store)
     merged = replace(store.content(), rows=rows, vectors=content.vectors, facts=facts)
     return MergedEmbeddings(merged, origin, removed)
 
@@ -112,6 +113,9 @@ def merged_with_changes(
     rows = TileTable(table.take(pyarrow.array(source_row)).combine_chunks())
     stacked = _stacked(store.vectors, vectors, source_row)
     merged = replace(store.content(), rows=rows, vectors=stacked)
+    if changes.content is not None:
+        facts = _facts_with_changes(source, changes.content, rows, origin, store)
+        merged = replace(merged, facts=facts)
     return MergedEmbeddings(merged, origin, len(removed))
 
 
@@ -149,13 +153,45 @@ def _stacked(
     return stacked
 
 
-def _facts_with_all(content: IndexContent, store: IndexStore) -> dict[str, Any]:
+def _facts_with_all(
+    content: IndexContent, rows: TileTable, origin: NDArray[np.int64], store: IndexStore
+) -> dict[str, Any]:
     """The facts after an update by a file of all tiles; what it does not know stays."""
     manifest = store.manifest
     facts = {**manifest.content_facts, **content.facts, "places": 0}  # the file has its own places
+    if not _tells_reading(content) and _are_read_alike(rows, origin, store):
+        facts["provenance"] = {**content.facts["provenance"], **manifest.reading}
     if manifest.has_stored_model or not facts["model"]:
         facts["model"] = manifest.model
     return facts
+
+
+def _facts_with_changes(
+    source: Path,
+    content: IndexContent,
+    rows: TileTable,
+    origin: NDArray[np.int64],
+    store: IndexStore,
+) -> dict[str, Any]:
+    """The facts after an update by changes; without a reading if theirs is another, or unknown."""
+    manifest = store.manifest
+    is_same = _tells_reading(content) and content.facts["packing"] == manifest.packing
+    if is_same or _are_read_alike(rows, origin, store):
+        return manifest.content_facts
+    told = {key: value for key, value in manifest.provenance.items() if key not in READING}
+    return {**manifest.content_facts, "provenance": {"embeddings": str(source.resolve()), **told}}
+
+
+def _tells_reading(content: IndexContent) -> bool:
+    return all(name in content.facts for name in READING)
+
+
+def _are_read_alike(rows: TileTable, origin: NDArray[np.int64], store: IndexStore) -> bool:
+    """Whether all rows have a vector of the index, and were read at the same resolution."""
+    if (origin < 0).any():
+        return False
+    before = store.rows.columns.column("read_px").take(pyarrow.array(origin))
+    return bool(before.equals(rows.columns.column("read_px")))
 
 
 def _require_same_vectors(source: Path, content: IndexContent, store: IndexStore) -> None:

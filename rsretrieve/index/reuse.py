@@ -110,6 +110,11 @@ def _reusable_from_index(
     before, now = WindowChoices.from_json(store.manifest.windows), run.tiles.windows
     if before is not None and before != now:
         run.context.notice(f"the scenes of the index were cut differently: {before}")
+    if not store.manifest.tells_reading:
+        run.context.notice(
+            "the file of embeddings that the index was made from does not say how its tiles were "
+            "read: all tiles are embedded again"
+        )
     skipped = dict(_skipped(run, store, today)) if before == now else {}
     reusable = ReusableTiles({}, {}, {}, 0, skipped)
     # With a stricter limit, any window may have too much nodata and must be read again.
@@ -129,6 +134,7 @@ def _reusable_from_index(
             is_free = tile is not None and tile.id not in reusable.rows
             tile = tile if is_free else None
         usable = tile is not None and (tile.window is None or not is_stricter)
+        usable = usable and store.manifest.tells_reading
         if tile is not None and usable and row.is_current(tile, run.files):
             gone -= tile.id != row.id
             reusable.keep(_as_today(row, tile, run.files), store, i)

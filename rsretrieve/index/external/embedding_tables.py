@@ -26,6 +26,7 @@ from rsretrieve.index.external.places.geometry_crs import LON_LAT
 from rsretrieve.index.external.places.place_columns import BatchPlaces
 from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.raw_embeddings import RawEmbeddings
+from rsretrieve.index.external.reading_facts import with_checked_reading
 from rsretrieve.index.external.stored_vectors import VectorReader
 from rsretrieve.index.external.table_rows import RowReader
 from rsretrieve.index.store.tile_schema import SCHEMA
@@ -204,6 +205,7 @@ def _from_open_table(
     raw, missing = vectors.result(context)
     found = with_scene_places(path.parent, found, context)
     provenance = _provenance(path, metadata)
+    provenance = with_checked_reading(path, provenance, table.schema.names, found, context)
     if raw.shape[1] < vectors.dimensions:
         provenance = _of_cut_vectors(provenance, vectors.dimensions, context)
     return RawEmbeddings(found, raw, provenance, missing, is_numbered=columns.id is None)

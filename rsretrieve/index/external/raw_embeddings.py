@@ -16,6 +16,7 @@ from rsretrieve.errors import NoUsableTiles
 from rsretrieve.index.external.mapped_rows import kept_rows
 from rsretrieve.index.external.stored_vectors import flags_for, zeros_for
 from rsretrieve.index.store.folder import IndexContent
+from rsretrieve.index.store.manifest import READING
 from rsretrieve.index.store.tile_table import TileTable
 
 _BLOCK = 65_536
@@ -83,6 +84,7 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
         "model_fingerprint": raw.model_fingerprint,
         "provenance": raw.provenance,
     }
+    facts |= {name: raw.provenance[name] for name in READING if name in raw.provenance}
     return IndexContent(rows, vectors, facts)
 
 

@@ -95,6 +95,9 @@ class RowReader:
             if name in batch.schema.names:
                 values = batch.column(name).to_pylist()
                 found[name] = pyarrow.array([_whole(v, _PLAIN[name]) for v in values])
+        if "read_px" in batch.schema.names:
+            sides = [_side(value) for value in batch.column("read_px").to_pylist()]
+            found["read_px"] = pyarrow.array(sides, pyarrow.int32())
         for name in ("content", "sidecars", "state"):
             if name in batch.schema.names:
                 texts = [str(value or "") for value in batch.column(name).to_pylist()]
@@ -134,6 +137,15 @@ class RowReader:
             for value, tile_id in zip(cells.to_pylist(), ids)
         )
         return pyarrow.array(labels, pyarrow.string())
+
+
+def _side(value: object) -> int | None:
+    """The side in pixels at which a window was read; None if the value is missing."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or not 0 < value < 1 << 31:
+        raise ValueError(f"{value!r} is not a number of pixels (read_px)")
+    return value
 
 
 def _whole(value: object, otherwise: int) -> int:

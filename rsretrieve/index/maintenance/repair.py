@@ -178,7 +178,7 @@ def _check_content(
 ) -> tuple[str, ...] | None:
     """All checksums match: nothing to repair, unless the content is wrong."""
     store = _opened(folder, read_manifest(folder))
-    model = find_model(store.manifest)
+    model = find_model(store.manifest) if store.manifest.tells_reading else None
     problems = content_problems(store)
     if not problems and model is not None:
         problems, _ = find_misplaced_rows(store, model, context)
@@ -280,6 +280,12 @@ def _embed_again(
 ) -> tuple[str, ...]:
     """Embed the tiles of the id table again: the vectors are lost in both files."""
     manifest = read_manifest(folder)
+    if not manifest.tells_reading:
+        raise beyond_repair(
+            folder,
+            "its vectors are damaged, and the file that they came from does not say how the tiles "
+            "were read, to compute them again",
+        )
     model = find_model(manifest)
     if model is None:
         raise beyond_repair(

@@ -36,6 +36,10 @@ EMBEDDED_AGAIN, SEARCHED = 32, 256
 SAME = 0.99  # another batch or device changes an embedding in its last bits
 _NEARER = 1e-3  # so another row may be more similar than the tile's own by as much
 _SAME_FOUND = 1 - 1e-4
+_UNTOLD = (
+    "no vector was compared with its tile: the file of embeddings does not say how the tiles were "
+    "read (what --export writes says it)"
+)
 _FOUND_LEAST = 0.9  # share that an approximate index must find
 
 
@@ -87,17 +91,22 @@ def verify_index(
     store = open_index(folder)
     problems += content_problems(store)
     compared = (0, 0)
-    model = find_model(store.manifest) if not problems else None
+    is_comparable = not problems and store.manifest.tells_reading
+    model = find_model(store.manifest) if is_comparable else None
     if model is not None:
         wrong, compared = find_misplaced_rows(store, model, context)
         problems += wrong
-    return _verification(folder, problems, store.manifest.tiles, compared)
+    hint = "" if store.manifest.tells_reading else _UNTOLD
+    return _verification(folder, problems, store.manifest.tiles, compared, hint)
 
 
 def _verification(
-    folder: Path, problems: list[str], tiles: int | None, compared: tuple[int, int]
+    folder: Path,
+    problems: list[str],
+    tiles: int | None,
+    compared: tuple[int, int],
+    hint: str = "",
 ) -> Verification:
-    hint = ""
     if problems:
         hint = (
             f"`rsretrieve index --repair --output {folder}` repairs what can be repaired; where "

@@ -31,6 +31,8 @@ _OF_ONE_WRITING = frozenset(
     + ("search", "predicted_bytes", "goal", "similarity_floor", "cost")
 )
 """Fields that every writing of an index sets anew; see `Manifest.content_facts`."""
+READING = ("windows", "packing")
+"""Fields that say how the tiles were read, which an exported table keeps."""
 _MOST = 1 << 48  # limit of all counts
 _MOST_SEARCHED, _LONGEST_KEY = 1 << 20, 200
 
@@ -57,7 +59,7 @@ class Manifest:
         similarity_floor: 99% of the vectors that the index was trained on are at least this
             similar to the centroid of their cell; without cells, to their tenth nearest
             neighbour.
-        provenance: the source of external embeddings.
+        provenance: the source of external embeddings, and what their file says about them.
         windows: how scenes were cut into tiles; empty if every image is a tile.
         tile_scale: the size of the tiles, see `TileScale`; empty in old indexes.
         packing: the scale and offset to which the tiles were converted, see `Packing`; empty if
@@ -90,6 +92,20 @@ class Manifest:
     def reference(self) -> Packing | None:
         """The scale and offset to which the tiles were converted, if the index keeps them."""
         return Packing.from_json(self.packing) if self.packing else None
+
+    @property
+    def tells_reading(self) -> bool:
+        """Whether the index says how its tiles were read, to compute their vectors again.
+
+        External embeddings say it only if their file did.
+        """
+        external = "embeddings" in self.provenance
+        return not external or all(name in self.provenance for name in READING)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the tiles were read; empty if the index does not say it."""
+        return {name: getattr(self, name) for name in READING} if self.tells_reading else {}
 
     @property
     def content_facts(self) -> dict[str, Any]:
