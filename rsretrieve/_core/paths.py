@@ -12,17 +12,14 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 from rsretrieve._core.atomic_write import real_path, resolved
+from rsretrieve._core.file_parts import FORMATS, FilePart, file_part
 
 TIME_LIMIT_S = 60.0
 REMOTE_TIME_LIMIT_S = 600.0
 """For what is not a local path: it may have to be fetched."""
 
 _UNKNOWN = -1  # size and modification time of what is not a local path
-_NOT_LOCAL = re.compile(
-    r"/vsi[a-z0-9_]+/|[a-zA-Z][a-zA-Z0-9+.-]+://"
-    # GDAL's names for a part of a file: format, file, part
-    r"|(?i:netcdf|hdf5|hdf4_sds|hdf4_eos|zarr|gpkg|bag|gtiff_dir|sentinel[12]_[a-z0-9_]+):"
-)
+_NOT_LOCAL = re.compile(rf"/vsi[a-z0-9_]+/|[a-zA-Z][a-zA-Z0-9+.-]+://|{FORMATS}")
 _SECRET_NAMES = re.compile(
     r"x-(amz|goog|oss|obs|cos|ms|ecs)-.*|header\..*|.*(signature|token|secret|passw|credential|"
     r"authoriz|authent|api[-_]?key|access[-_]?key|session).*|auth|expires|googleaccessid|"
@@ -62,11 +59,13 @@ class Location:
             GDAL's virtual file systems, a part of a file) is passed to GDAL unchanged. A stack is
             local if all its files are.
         stack: the files that hold the bands of one tile (see `stack_path`); empty for one file.
+        part: the file on disk in a name that is not a local path; None if there is none.
     """
 
     text: str
     is_local: bool
     stack: tuple[str, ...] = ()
+    part: FilePart | None = None
 
     @classmethod
     def parse(cls, text: str | Path) -> Location:
@@ -102,19 +101,32 @@ class Location:
     def state(self) -> tuple[int, int]:
         """Size in bytes and modification time in ns, by which a changed file is recognised.
 
-        Both are −1 unless the path is local: asking would take one request a tile, and most
-        servers give no modification time. Such a file counts as unchanged.
+        Both are −1 without `local_files`: asking would take one request a tile, and most servers
+        give no modification time. Such a file counts as unchanged.
 
         Raises:
             OSError: no such file.
         """
-        if not self.is_local:
+        states = [Path(file).stat() for file in self.local_files]
+        if not states:
             return _UNKNOWN, _UNKNOWN
+        return sum(one.st_size for one in states), max(one.st_mtime_ns for one in states)
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The files on disk that change if the tile does; empty if one is elsewhere, or a folder.
+
+        >>> Location.parse("netcdf:sst.nc:day").local_files
+        ('sst.nc',)
+        """
+        if self.is_local:
+            return self.files
         if self.stack:
-            sizes, times = zip(*(Location.parse(file).state() for file in self.stack))
-            return sum(sizes), max(times)
-        status = Path(self.text).stat()
-        return status.st_size, status.st_mtime_ns
+            found = [Location.parse(file).local_files for file in self.stack]
+            return tuple(file for files in found for file in files) if all(found) else ()
+        if self.part is None or os.path.isdir(self.part.file):  # noqa: PTH112  (as of Zarr)
+            return ()
+        return (self.part.file,)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -129,17 +141,21 @@ class Location:
         """The same path, with relative parts below a folder instead of the working folder."""
         if self.stack:
             return stack_path([Location.parse(file).below(folder) for file in self.stack])
+        if self.part is not None:
+            return self.part.at(os.path.join(folder, self.part.file))  # noqa: PTH118
         # Text, not `Path`: for the million rows of a list, a `Path` each would double the time.
         return os.path.join(folder, self.text) if self.is_local else self.text  # noqa: PTH118
 
     def absolute(self) -> str:
         """The absolute path with links resolved, the same for every spelling of one file.
 
-        Whatever is not a local path loses its signature, token and password: these change, and
+        Whatever is on no local disk loses its signature, token and password: these change, and
         may not be stored.
         """
         if self.stack:
             return stack_path([Location.parse(file).absolute() for file in self.stack])
+        if self.part is not None:
+            return self.part.at(real_path(self.part.file))
         # A `Path` would take as long as all the rest: lists may have a million tiles.
         return real_path(self.text) if self.is_local else without_secrets(self.text)
 
@@ -152,14 +168,15 @@ def storable(name: str) -> str:
     """
     # Most names are plain, and lists may have a million.
     plain = ("?" not in name and "@" not in name) or _NOT_LOCAL.match(name) is None
-    return name if plain else without_secrets(name)
+    return name if plain or file_part(name) else without_secrets(name)
 
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Location:
     if text.startswith(_STACK) and (files := _files_of_stack(text)):
         return Location(text, all(Location.parse(file).is_local for file in files), files)
-    return Location(text, _NOT_LOCAL.match(text) is None)
+    is_local = _NOT_LOCAL.match(text) is None
+    return Location(text, is_local, part=None if is_local else file_part(text))
 
 
 def _files_of_stack(text: str) -> tuple[str, ...]:
@@ -175,7 +192,7 @@ def _files_of_stack(text: str) -> tuple[str, ...]:
 
 def unchecked_notices(locations: Iterable[Location]) -> tuple[str, ...]:
     """The notice that an update cannot see whether remote files changed; none if all are local."""
-    remote = {location for location in locations if not location.is_local}
+    remote = {location for location in locations if not location.local_files}
     if not remote:
         return ()
     return (

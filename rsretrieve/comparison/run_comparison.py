@@ -181,7 +181,7 @@ class _Run:
             )
         test = self.request.test
         sides = (self.request.training.tiles, test.queries, test.gallery or ())
-        remote = {t.location for side in sides for t in side if not t.location.is_local}
+        remote = {t.location for side in sides for t in side if not t.location.local_files}
         if cells and remote:
             yield (
                 f"files behind a URL: {len(remote)}; they count as unchanged since the earlier run "

@@ -149,7 +149,7 @@ def image_keys(tiles: Iterable[Tile], files: FileStates | None = None) -> list[_
     tiles = list(tiles)
     files = files or FileStates(tiles)
     names = [
-        (files.content(tile.path).file if tile.location.is_local else "")
+        (files.content(tile.path).file if tile.location.local_files else "")
         or tile.location.absolute()
         for tile in tiles
     ]

@@ -67,7 +67,7 @@ class ImageDigests:
     def _image(self, tile: Tile) -> list[object]:
         window = tile.window
         part = [str(window or ""), None if window is None else window.read_px]
-        if not tile.location.is_local:
+        if not tile.location.local_files:
             return [tile.location.absolute(), *part]
         content = self.files.content(tile.path)
         if content.file:

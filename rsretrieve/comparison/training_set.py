@@ -111,12 +111,12 @@ def _shared(tiles: TileSet, test: TileSet) -> set[int]:
     both = [*test, *tiles]
     at_place = with_areas([tile.location.absolute() for tile in both], both)
     places = set(at_place[: len(test)])
-    sizes = {FileState.of(tile.path).size_bytes for tile in test if tile.location.is_local}
+    sizes = {FileState.of(tile.path).size_bytes for tile in test if tile.location.local_files}
     same_place, to_read = set(), []
     for i, (tile, place) in enumerate(zip(tiles, at_place[len(test) :])):
         if place in places:
             same_place.add(i)
-        elif tile.location.is_local and FileState.of(tile.path).size_bytes in sizes:
+        elif tile.location.local_files and FileState.of(tile.path).size_bytes in sizes:
             to_read.append(i)
     if not to_read:
         return same_place

@@ -52,7 +52,7 @@ class FileState:
             size_bytes, mtime_ns = location.state()
         except (OSError, ValueError):
             return cls(NO_FILE_BYTES, 0)
-        if not location.is_local:
+        if not location.local_files:
             return cls(size_bytes, mtime_ns)
         return cls(size_bytes, mtime_ns, _mark(path, companions or Companions()))
 
@@ -107,9 +107,9 @@ class FileStates:
         return self._contents[path]
 
     def _sidecars(self, path: str) -> str:
-        if not Location.parse(path).is_local:
-            return ""
-        sides = (side for file in Location.parse(path).files for side in self._companions.of(file))
+        sides = (
+            side for file in Location.parse(path).local_files for side in self._companions.of(file)
+        )
         found = [(role, content_digest(side)) for role, side in sides]
         return _blake2b(repr(found).encode()).hexdigest() if found else ""
 
@@ -117,7 +117,7 @@ class FileStates:
 def _mark(path: str, companions: Companions) -> str:
     """See `FileState.mark`."""
     states = []
-    for file in Location.parse(path).files:
+    for file in Location.parse(path).local_files:
         states.append(("", *_times(file)))
         states += [(role, *_times(side)) for role, side in companions.of(file)]
     latest = max(time_ns for _, *times in states for time_ns in times[1:3])
@@ -145,11 +145,17 @@ def content_digest(path: str) -> str:
     A large file without such a block has its plain BLAKE2b. Smaller files are read whole, which
     takes less than a second. Pipes and devices, which may never end, have no digest.
 
-    A stack of files has the digest of their digests.
+    A stack of files has the digest of their digests; a part of a file has that of the digest of the
+    file and the name of the part.
     """
-    if files := Location.parse(path).stack:
+    location = Location.parse(path)
+    if files := location.stack:
         digests = [content_digest(file) for file in files]
         return _blake2b(repr(digests).encode()).hexdigest() if all(digests) else ""
+    if (part := location.part) is not None:
+        digest = content_digest(part.file)
+        named = [digest, part.before.lower().strip('"'), part.after.strip('"')]
+        return _blake2b(repr(named).encode()).hexdigest() if digest else ""
     try:
         with open_regular(Path(path)) as stream:
             size_bytes = os.fstat(stream.fileno()).st_size

@@ -117,7 +117,7 @@ def _found(
 
 def _content(tile: Tile, files: FileStates) -> str:
     """The digest of a tile's file; empty if it is not known."""
-    return files.content(tile.path).file if tile.location.is_local else ""
+    return files.content(tile.path).file if tile.location.local_files else ""
 
 
 def labelled_gallery(

@@ -92,9 +92,8 @@ class OutputPaths:
         # There may be a million tiles: only those with an output's name are looked up on disk.
         named = tuple({n.casefold() for _, p in files for n in (p.name, resolved(p).name)})
         homes: dict[str, Path] = {}
-        for tile in (file for path in tiles() for file in Location.parse(path).files):
-            if not Location.parse(tile).is_local:
-                continue
+        files_of_tiles = (file for path in tiles() for file in Location.parse(path).files)
+        for tile in (file for one in files_of_tiles for file in Location.parse(one).local_files):
             if named and tile.casefold().endswith(named):
                 self._refuse_tile(files, tile)
             if folders:
@@ -185,8 +184,13 @@ def _given(paths: Mapping[str, Path | None]) -> Iterator[tuple[str, Path]]:
 
 def _given_local(paths: Mapping[str, str | Path | None]) -> Iterator[tuple[str, Path]]:
     for name, where in paths.items():
-        if where is not None and Location.parse(where).is_local:
+        if where is None:
+            continue
+        location = Location.parse(where)
+        if location.is_local:
             yield name, Path(where)
+        elif location.part is not None:
+            yield name, Path(location.part.file)
 
 
 def _kind_of(folder: Path) -> str:

@@ -72,7 +72,7 @@ def extents_of_query(
         if term.row is not None:
             found.append(_extent_of_row(store, term.row))
         elif (tile := term.image) is not None:
-            content = digest_of(tile.path) if tile.location.is_local else ""
+            content = digest_of(tile.path) if tile.location.local_files else ""
             place = places.get(tile.id)
             found.append(Extent("", tile.location.absolute(), content, tile.window, place))
     return tuple(found)

@@ -175,7 +175,7 @@ def _rows_of_query(store: IndexStore, query: Query, sizes: ImageSizes) -> set[in
 
 
 def _content_of(place: Location) -> str:
-    return content_digest(place.text) if place.is_local else ""
+    return content_digest(place.text) if place.local_files else ""
 
 
 class _ImageRows:

@@ -156,3 +156,21 @@ def test_the_mark_of_a_stack_changes_with_each_of_its_files(
         os.utime(path, (1, 1))
         marks.append(FileState.of(stack).mark)
     assert len({*marks, ""}) == 4
+
+
+def test_a_part_of_a_file_has_the_state_of_the_file_and_a_content_of_its_own(
+    tmp_path: Path,
+) -> None:
+    path = Path(written(tmp_path / "m.tif", b"abc"))
+    names = [f"GTIFF_DIR:{page}:{path}" for page in (1, 2)]
+    os.utime(path, ns=(0, 10**18))
+    before = [(FileState.of(name), content_digest(name)) for name in names]
+    assert before[0][0] == before[1][0]
+    assert before[0][0].size_bytes == 3
+    assert len({digest for _, digest in before} | {""}) == 3
+    assert content_digest(names[0].lower()[:12] + names[0][12:]) == before[0][1]
+    written(path, b"abd")
+    assert FileState.of(names[0]) != before[0][0]
+    assert content_digest(names[0]) != before[0][1]
+    path.unlink()
+    assert (FileState.of(names[0]).size_bytes, content_digest(names[0])) == (NO_FILE_BYTES, "")

@@ -183,4 +183,4 @@ def _places(table: TileTable) -> Mapping[str, Place]:
 def _tile(folder: Path, row: IndexedTile) -> Tile:
     """The tile of a row; without a path, its id is the path, as in a list of tiles."""
     named = row.path or split_window(row.id)[0]
-    return replace(row.tile, path=str(folder / named) if Location.parse(named).is_local else named)
+    return replace(row.tile, path=Location.parse(named).below(str(folder)))

@@ -85,9 +85,11 @@ def place_of(href: str, source: str) -> str:
     """
     if href.startswith("file://"):
         return url2pathname(urlsplit(href).path)
-    if not Location.parse(href).is_local:
-        return href
-    if not Location.parse(source).is_local:
+    named, is_beside = Location.parse(href), Location.parse(source).is_local
+    if not named.is_local:
+        part_of_a_file = named.part is not None and is_beside
+        return named.below(os.path.dirname(source)) if part_of_a_file else href  # noqa: PTH120
+    if not is_beside:
         return urldefrag(urljoin(source, href)).url
     folder = os.path.dirname(source)  # noqa: PTH120
     literal = os.path.normpath(os.path.join(folder, href))  # noqa: PTH118

@@ -183,6 +183,9 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool, follow: bool = Tr
 def _relative(location: Location, folder: Path) -> str:
     if location.stack:
         return stack_path([_relative(Location.parse(file), folder) for file in location.stack])
+    if (part := location.part) is not None:
+        file = os.path.relpath(Location.parse(part.file).absolute(), folder)
+        return part.at(Path(file).as_posix())
     if not location.is_local:
         return location.text
     return Path(os.path.relpath(location.absolute(), folder)).as_posix()

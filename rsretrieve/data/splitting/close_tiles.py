@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rsretrieve._core.paths import Location
 from rsretrieve.data.splitting.footprint_shapes import (
     EQUATOR_M,
     FootprintShapes,
@@ -95,7 +96,7 @@ class CloseTiles:
     def _files(self) -> Rows:
         """(N,) a number for the file of each tile."""
         numbers: dict[str, int] = {}
-        files = files_of(self._tiles)
+        files = files_of(self._tiles, parts=True)
         return np.array([numbers.setdefault(file, len(numbers)) for file in files], np.int64)
 
     @cached_property
@@ -240,13 +241,20 @@ def _apart(groups: Rows, ones: Rows, others: Rows) -> NDArray[np.bool_]:
     return np.asarray((a != b) & (a >= 0) & (b >= 0))
 
 
-def files_of(tiles: Sequence[Tile]) -> list[str]:
-    """The file of each tile, the same text for every way to write its path, and through links."""
+def files_of(tiles: Sequence[Tile], *, parts: bool = False) -> list[str]:
+    """The file of each tile, the same text for every way to write its path, and through links.
+
+    Args:
+        tiles: the tiles.
+        parts: a part of a file, such as a page, is a file of its own: it has its own pixels.
+    """
     known: dict[str, str] = {}  # a scene may have a million windows
     for tile in tiles:
         if tile.path not in known:
             try:
-                known[tile.path] = tile.location.absolute()
+                part = None if parts else tile.location.part
+                location = tile.location if part is None else Location.parse(part.file)
+                known[tile.path] = location.absolute()
             except ValueError:  # no path of this system
                 known[tile.path] = tile.path
     return [known[tile.path] for tile in tiles]

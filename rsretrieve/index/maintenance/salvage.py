@@ -68,8 +68,7 @@ def require_files(folder: Path, rows: TileTable) -> None:
     there: dict[str, bool] = {}
     for path in rows.column("path"):
         if path not in there:
-            location = Location.parse(path)
-            files = location.files if location.is_local else ()
+            files = Location.parse(path).local_files
             there[path] = all(os.access(file, os.R_OK) for file in files)
     absent = [path for path in rows.column("path") if not there[path]]
     if absent:

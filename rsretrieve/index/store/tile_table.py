@@ -110,7 +110,7 @@ class IndexedTile:
         if now.size_bytes != self.size_bytes or self.tile.window != tile.window:
             return False
         same_path = storable(self.path) == tile.location.absolute()
-        if not tile.location.is_local or not (self.content or self.state):
+        if not tile.location.local_files or not (self.content or self.state):
             return same_path and now.mtime_ns == self.mtime_ns
         if same_path and now.mark and now.mark == self.state:
             return True

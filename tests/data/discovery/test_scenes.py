@@ -224,3 +224,20 @@ def test_windows_keep_the_decision_and_the_date_of_their_scene(scene, tmp_path):
     assert len(windows) == 6
     for window in windows:
         assert replace(window, id=whole.id, window=None) == whole
+
+
+def test_a_list_names_a_part_of_a_file_relative_to_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    save_raster(tmp_path / "here" / "m.tif", noise((1, 8, 8)))
+    monkeypatch.chdir(tmp_path / "here")
+    tiles = TileSet("t", (Tile("a", "GTIFF_DIR:1:m.tif"), Tile("b", 'netcdf:"m.tif":day')))
+    write_list(tmp_path / "list.csv", tiles, overwrite=False)
+    monkeypatch.chdir(tmp_path)
+    found = find_tiles("list.csv")
+    assert [tile.path for tile in found] == [
+        "GTIFF_DIR:1:./here/m.tif",
+        'netcdf:"./here/m.tif":day',
+    ]
+    (tmp_path / "there").mkdir()
+    table = save_table(tmp_path / "there" / "list.csv", ["tile"], ["GTIFF_DIR:1:../here/m.tif"])
+    assert find_tiles(table)[0].location.absolute() == f"GTIFF_DIR:1:{tmp_path}/here/m.tif"

@@ -269,3 +269,16 @@ def test_fractions_that_sum_to_less_than_one_are_shares_of_all_tiles(choices):
     found = split_tiles(tiles, SplitChoices((0.5, 0.2, 0.1), **choices), RunContext())
     assert found.fractions == pytest.approx((0.5, 0.2, 0.1), abs=0.02)
     assert len(found.left_out) == 0
+
+
+def test_by_scene_keeps_the_parts_of_a_file_together(tmp_path):
+    starts = ("GTIFF_DIR:1", "gtiff_dir:2")
+    names = [f"{start}:{tmp_path}/m{n}.tif" for n in range(9) for start in starts]
+    tiles = TileSet("t", tuple(Tile(f"{i}", name) for i, name in enumerate(names)))
+    found, _ = split(tiles, by_scene=True)
+    homes = {}
+    for number, part in enumerate(found.parts):
+        for tile in part:
+            homes.setdefault(tile.path.rpartition(":")[2], set()).add(number)
+    assert len(homes) == 9
+    assert set(map(len, homes.values())) == {1}

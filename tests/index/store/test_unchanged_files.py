@@ -189,3 +189,23 @@ def test_a_folder_is_listed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     for name in ("a.tif", "b.tif"):
         IndexedTile.of(tile(folder, name), None, files)
     assert listed == [str(folder)]
+
+
+@pytest.mark.parametrize("name", ["GTIFF_DIR:1:{}", 'netcdf:"{}":day', "vrt://{}?bands=1"])
+def test_a_part_of_a_file_changes_with_the_file_and_is_no_other_part(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(folder)
+    part = Tile("part", name.format("a.tif"))
+    row = IndexedTile.of(part, None)
+    assert row.path == name.format(folder.resolve() / "a.tif")
+    assert row.is_current(part)
+    monkeypatch.chdir(folder.parent)
+    moved = Tile("part", name.format("t/a.tif"))
+    assert row.is_current(moved)  # the same file, named from another folder
+    shutil.copyfile(folder / "b.tif", folder.parent / "a.tif")
+    assert not row.is_current(part)  # another file of the same name
+    other = replace(part, path=name.format("t/a.tif").replace("1", "2").replace("day", "night"))
+    assert not row.is_current(other)
+    keep_times(folder / "a.tif", b"c" * 10)
+    assert not row.is_current(moved)
