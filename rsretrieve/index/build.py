@@ -20,7 +20,11 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.run_files import remove_own_shards
-from rsretrieve.index.common_packing import packing_of_tiles, packing_of_update
+from rsretrieve.index.common_packing import (
+    packing_of_manifest,
+    packing_of_tiles,
+    packing_of_update,
+)
 from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
@@ -33,7 +37,7 @@ from rsretrieve.index.reuse import (
     windows_json,
 )
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index
-from rsretrieve.index.store.manifest import STORED_MODEL
+from rsretrieve.index.store.manifest import STORED_MODEL, Manifest
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
@@ -83,6 +87,7 @@ def index_tiles(
     update: bool = False,
     store_model: bool = False,
     cluster: ClusterOptions | None = None,
+    repaired: Manifest | None = None,
 ) -> IndexingSummary:
     """Embed tiles and write an index folder.
 
@@ -103,6 +108,8 @@ def index_tiles(
         store_model: copy the model into the index folder. A model that lies there already stays
             there.
         cluster: embed on a Ray cluster; None: in this process.
+        repaired: the manifest of the index whose vectors are lost: its kind, its goal, and the
+            scale and offset of its tiles stay. None: a new index, or an update.
 
     Returns:
         Counts, the kind of index, the measured recall and timings.
@@ -119,12 +126,13 @@ def index_tiles(
     """
     started = time.perf_counter()
     refuse_to_overwrite(folder, overwrite=overwrite or update, kind=INDEX_FOLDER)
-    if goal is not None and goal.key != AUTO:
+    key = repaired.faiss_key if repaired is not None else goal.key if goal is not None else AUTO
+    if key != AUTO:
         most = None if tiles.unseen else len(tiles)  # tiles that cannot be listed now may stay
-        check_key(goal.key, model.description.dimensions, most)
+        check_key(key, model.description.dimensions, most)
     with only_writer(folder, INDEX_FOLDER):
         store = open_index(folder) if update else None
-        run = _run(model, tiles, folder, store, context)
+        run = _run(model, tiles, folder, store or repaired, context)
         reusable = find_reusable(run, store)
         if store is not None and not overwrite:
             require_most_tiles(run, store, reusable)
@@ -141,7 +149,9 @@ def index_tiles(
             content = replace(content, model=model.folder, facts=facts)
         previous = None if store is None else PreviousIndex(store, origin)
         gpu = usable_gpu(str(model.device))
-        options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
+        options = IndexBuildOptions(
+            *(folder, goal, gpu, previous, overwrite or update), repaired=repaired
+        )
         result = write_index(content, options, context)
         run.journal.discard()
         remove_own_shards(folder)
@@ -150,13 +160,19 @@ def index_tiles(
 
 
 def _run(
-    model: Model, tiles: TileSet, folder: Path, store: IndexStore | None, context: RunContext
+    model: Model,
+    tiles: TileSet,
+    folder: Path,
+    before: IndexStore | Manifest | None,
+    context: RunContext,
 ) -> IndexRun:
-    if store is None:
+    if before is None:
         packing = packing_of_tiles(model, tiles, context)
+    elif isinstance(before, Manifest):
+        packing = packing_of_manifest(folder, before, model)
     else:
-        require_same_model(store.folder, store.manifest, model)
-        packing = packing_of_update(model, tiles, store, context)
+        require_same_model(before.folder, before.manifest, model)
+        packing = packing_of_update(model, tiles, before, context)
     kept = {} if packing is None else packing.to_json()
     fingerprint, dimensions = model.description.fingerprint, model.description.dimensions
     journal = Journal(folder, fingerprint, dimensions, windows_json(tiles), kept)

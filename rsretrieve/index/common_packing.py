@@ -6,6 +6,8 @@ tiles, so that all of its vectors, and the queries, are of one unit.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.profile.declared_packing import declared_packings
 from rsretrieve.data.run_context import RunContext
@@ -13,6 +15,7 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.index.compatibility import HasDescription
 from rsretrieve.index.store.folder import IndexStore
+from rsretrieve.index.store.manifest import Manifest
 
 
 def packing_of_tiles(model: HasDescription, tiles: TileSet, context: RunContext) -> Packing | None:
@@ -47,10 +50,19 @@ def packing_of_index(store: IndexStore, model: HasDescription) -> Packing | None
     Raises:
         IndexDamaged: the index keeps those of another number of bands than the model has.
     """
-    packing, bands = store.manifest.reference, model.description.preprocessing.source_bands
+    return packing_of_manifest(store.folder, store.manifest, model)
+
+
+def packing_of_manifest(folder: Path, manifest: Manifest, model: HasDescription) -> Packing | None:
+    """As `packing_of_index`, for an index of which only the manifest is known.
+
+    Raises:
+        IndexDamaged: the index keeps those of another number of bands than the model has.
+    """
+    packing, bands = manifest.reference, model.description.preprocessing.source_bands
     if packing is not None and len(packing.scales) != bands:
         raise IndexDamaged(
-            f"the manifest of {store.folder} keeps the scales of {len(packing.scales)} bands, and "
+            f"the manifest of {folder} keeps the scales of {len(packing.scales)} bands, and "
             f"its model has {bands}",
             hint="build the index again",
         )

@@ -59,6 +59,7 @@ class IndexBuildOptions:
         previous: the index to update, or None.
         overwrite: replace an index that exists.
         fill: adds the vectors to a new index without a GPU; None: this process does.
+        repaired: the manifest of the index that is repaired, whose kind and goal stay; None: none.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class IndexBuildOptions:
     previous: PreviousIndex | None = None
     overwrite: bool = False
     fill: Fill | None = None
+    repaired: Manifest | None = None
 
 
 @dataclass(frozen=True)
@@ -197,18 +199,18 @@ def _plan_index(
     """Choose the kind of index; an update without a goal of its own keeps the previous kind."""
     count, dimensions = vectors.shape
     previous = options.previous
-    goal = options.goal or (
-        goal_from_manifest(previous.store.manifest) if previous else IndexGoal()
-    )
-    plan = plan_index(count, dimensions, goal.memory_bytes or available_bytes() // 2, goal)
+    kept = previous.store.manifest if previous else options.repaired
+    goal = options.goal or (goal_from_manifest(kept) if kept else IndexGoal())
+    wanted = goal if options.repaired is None else replace(goal, key=options.repaired.faiss_key)
+    plan = plan_index(count, dimensions, goal.memory_bytes or available_bytes() // 2, wanted)
     if previous is not None and options.goal is None:
-        kept = previous.store.manifest.faiss_key
-        if goal.key == AUTO and _differs_in_kind(kept, plan.faiss_key):
+        key = previous.store.manifest.faiss_key
+        if goal.key == AUTO and _differs_in_kind(key, plan.faiss_key):
             context.notice(
-                f"the index stays {kept}; for {count} tiles, {plan.faiss_key} is the better kind: "
+                f"the index stays {key}; for {count} tiles, {plan.faiss_key} is the better kind: "
                 "--update --index auto builds it without embedding tiles again"
             )
-        plan = IndexPlan(kept, predicted_bytes(kept, count, dimensions))
+        plan = IndexPlan(key, predicted_bytes(key, count, dimensions))
     elif previous is not None and _keeps_fixed_kind(goal, previous.store.manifest):
         context.notice(
             f"the index stays {goal.key}, the kind that it was built with: with --index auto, the "

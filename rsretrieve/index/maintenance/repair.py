@@ -33,7 +33,6 @@ from rsretrieve.index.maintenance.verify import (
 )
 from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.folder import IndexContent, IndexStore, map_stored_vectors
-from rsretrieve.index.store.kept_goal import goal_from_manifest
 from rsretrieve.index.store.manifest import (
     CONFIG_FILE,
     FAISS_FILE,
@@ -49,7 +48,6 @@ from rsretrieve.index.store.manifest import (
 )
 from rsretrieve.index.store.stored_model import stored_model_problems
 from rsretrieve.index.store.tile_table import IndexedTile, read_table
-from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.index.write import IndexBuildOptions, write_index
 
@@ -257,12 +255,11 @@ def _rebuild(
         vectors = map_stored_vectors(source, manifest)
     if vectors is None or len(vectors) != manifest.tiles:
         raise beyond_repair(folder, f"{source.name} does not hold the vectors")
-    rows = read_table(folder / TABLE_FILE)
-    goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)
     if manifest.has_stored_model:
         model = model or folder / STORED_MODEL
-    content = IndexContent(rows, vectors, manifest.content_facts, skipped, model)
-    write_index(content, IndexBuildOptions(folder, goal, overwrite=True), context)
+    rows, facts = read_table(folder / TABLE_FILE), manifest.content_facts
+    content = IndexContent(rows, vectors, facts, skipped, model)
+    write_index(content, IndexBuildOptions(folder, overwrite=True, repaired=manifest), context)
 
 
 def _config_of(folder: Path) -> str | None:
@@ -281,11 +278,8 @@ def _embed_again(
     """Embed the tiles of the id table again: the vectors are lost in both files."""
     manifest = read_manifest(folder)
     if not manifest.tells_reading:
-        raise beyond_repair(
-            folder,
-            "its vectors are damaged, and the file that they came from does not say how the tiles "
-            "were read, to compute them again",
-        )
+        why = "the file that they came from does not say how the tiles were read"
+        raise beyond_repair(folder, f"its vectors are damaged, and {why}")
     model = find_model(manifest)
     if model is None:
         raise beyond_repair(
@@ -298,7 +292,8 @@ def _embed_again(
     context.notice(f"the vectors are damaged: {len(rows)} tiles are embedded again")
     choices = WindowChoices.from_json(manifest.windows)
     tiles = TileSet(str(folder), tuple(row.tile for row in rows), windows=choices)
-    goal = IndexGoal(key=manifest.faiss_key, recall=goal_from_manifest(manifest).recall)
     stored = manifest.has_stored_model
-    index_tiles(model, tiles, folder, context, goal=goal, overwrite=True, store_model=stored)
+    index_tiles(
+        *(model, tiles, folder, context), overwrite=True, store_model=stored, repaired=manifest
+    )
     return ("all vectors from the tiles that the table names",)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import (
     IndexDamaged,
@@ -447,3 +449,46 @@ def test_nothing_is_mended_while_another_writes(folder: Path) -> None:
     damage(folder / "index.faiss")
     with only_writer(folder), pytest.raises(OutputBusy):
         repaired(folder)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("lost", ["index", "vectors", "both"])
+def test_a_repair_keeps_what_the_index_was_built_for(
+    model: Model, tiles: TileSet, tmp_path: Path, lost: str
+) -> None:
+    goal = IndexGoal(recall=0.9, memory_bytes=10**8, append_only=True)
+    folder = tmp_path / "index"
+    index_tiles(model, tiles, folder, RunContext(), goal=goal)
+    before = open_index(folder).manifest
+    for name in ("index.faiss", "embeddings.npy"):
+        if lost == "both" or (lost == "index") == (name == "index.faiss"):
+            damage(folder / name)
+    assert repaired(folder, model).after.sound
+    after = open_index(folder).manifest
+    assert after.goal == before.goal == asdict(goal)
+    assert after.faiss_key == before.faiss_key == "Flat"
+
+
+@pytest.mark.medium
+def test_tiles_whose_vectors_are_lost_keep_the_unit_of_the_index(
+    model: Model, tmp_path: Path
+) -> None:
+    """Also if most tiles that are left declare another one."""
+    for number in range(3):
+        path = tmp_path / "tiles" / f"{number}.tif"
+        values = np.random.default_rng(number).integers(1000, 9000, (6, 16, 16), np.uint16)
+        save_raster(path, values)
+        with rasterio.open(path, "r+") as dataset:
+            dataset.scales = (1e-4 if number < 2 else 2e-4,) * 6
+    folder = tmp_path / "index"
+    index_tiles(model, find_tiles(tmp_path / "tiles"), folder, RunContext())
+    before = open_index(folder)
+    vector = np.array(before.vectors[2])
+    for number in range(2):
+        (tmp_path / "tiles" / f"{number}.tif").unlink()
+    damage(folder / "index.faiss")
+    damage(folder / "embeddings.npy")
+    repair_index(folder, lambda _: model, RunContext(), overwrite=True)
+    after = open_index(folder)
+    assert after.manifest.packing == before.manifest.packing
+    np.testing.assert_allclose(after.vectors, vector[None], atol=1e-5)
