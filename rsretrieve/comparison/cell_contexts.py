@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.progress import EpochFinished, Event, Noticed
 
@@ -28,14 +31,23 @@ class CellContexts:
             self._said.add(text)
             self.context.notice(text)
 
-    def take_over(self, of_cell: RunContext) -> None:
-        """Take over the bad tiles and the notices of a cell."""
+    def take_over(self, of_cell: RunContext, recorded: Iterable[Failure] = ()) -> None:
+        """Take over the bad tiles and the notices of a cell.
+
+        Args:
+            of_cell: the context of the cell.
+            recorded: the tiles that could not be used when the cell was made, maybe in an
+                earlier run.
+
+        Raises:
+            TileError: there is such a tile, and the run is strict.
+        """
         for text in of_cell.notices:
             self.once(text)
-        for failure in of_cell.failures:
+        for failure in (*of_cell.failures, *recorded):
             if failure.tile_id not in self._failed:
                 self._failed.add(failure.tile_id)
-                self.context.failures.append(failure)
+                self.context.add_failure(failure)
 
     def _listen(self, event: Event) -> None:
         if isinstance(event, Noticed):

@@ -66,6 +66,14 @@ class CellTraining:
         run = {"seed": self.cell.seed, "device": self.device, "output": self.output}
         return self.cell.choice.config({**self.sources, **run})
 
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The options of `config` whose tiles no path names."""
+        choice = self.cell.choice
+        given = self.config or {}
+        is_missing = choice.validation is not None and not given.get("val")
+        return ("val",) if is_missing else ()
+
 
 def train_cell(
     training: CellTraining,
@@ -87,7 +95,7 @@ def train_cell(
     def add_reports(made: Path) -> None:
         write_card_and_plot(made, str(training.output))
         if config is not None:
-            write_config(made, "train", config)
+            write_config(made, "train", config, objects=training.objects)
         add_files(made)
 
     checkpoint = checkpoint_path(request.output)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class TrainingChoice:
         noise: how labels are made wrong before the training, or None.
         validation: validation tiles, or None for a tenth of the training tiles.
         options: options of `train` that a command needs beside the recipe's, by their names.
+        short: short texts of some values, by name and value; see `named_apart`.
     """
 
     values: tuple[tuple[str, str], ...]
@@ -44,11 +45,12 @@ class TrainingChoice:
     noise: NoiseChoice | None = None
     validation: TileSet | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    short: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The values for people; files by their last name."""
-        return named(self.values)
+        """The values for people; files by the end of their path."""
+        return named(self.values, self.short)
 
     @property
     def slug(self) -> str:
@@ -97,13 +99,35 @@ class Contrast:
     choice: int
 
 
-def named(values: Sequence[tuple[str, str]]) -> str:
-    """Values for people; files by their last name.
+def named(
+    values: Sequence[tuple[str, str]], short: Mapping[tuple[str, str], str] | None = None
+) -> str:
+    """Values for people; files by their last name, unless there is another short text.
 
     >>> named([("labels", "made/fixed.csv"), ("loss", "nsl")])
     'labels=fixed.csv, loss=nsl'
     """
-    return ", ".join(f"{key}={_short(key, value)}" for key, value in values)
+    known = short or {}
+    return ", ".join(f"{k}={known.get((k, value)) or _short(k, value)}" for k, value in values)
+
+
+def named_apart(choices: Sequence[TrainingChoice]) -> tuple[TrainingChoice, ...]:
+    """The choices with names that differ: files by the shortest ends of paths that differ."""
+    short: dict[tuple[str, str], str] = {}
+    for key in _OF_PATHS:
+        values = {value for choice in choices for name, value in choice.values if name == key}
+        short |= {(key, value): _end_of(value, values - {value}) for value in values}
+    return tuple(replace(choice, short=short) for choice in choices)
+
+
+def _end_of(value: str, others: Collection[str]) -> str:
+    """The shortest end of a path that no other path has; the whole text if there is none."""
+    parts = Path(value).parts
+    for count in range(1, len(parts) + 1):
+        end = parts[-count:]
+        if all(Path(other).parts[-count:] != end for other in others):
+            return Path(*end).as_posix()
+    return value
 
 
 def slug_of(values: Sequence[tuple[str, str]]) -> str:

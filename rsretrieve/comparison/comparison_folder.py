@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rsretrieve._core.atomic_write import write_json
+from rsretrieve.comparison.cell_report import CellReport
 from rsretrieve.comparison.choice import Cell
 from rsretrieve.comparison.tile_digest import TileDigest
+from rsretrieve.data.failures import Failure
 from rsretrieve.errors import InputError, OutputExists
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 
 STATE_FILE = "comparison.json"
 _INNER = ("models", "queries", "labels")
 _SCHEMA = 2  # 1: digests without images
+_DAMAGES = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
+    OverflowError,  # of an infinite number
+)
 
 
 @dataclass
@@ -28,6 +35,7 @@ class ComparisonFolder:
         measured: the digests of the model and the test that each cell was measured with.
         labels_from: what each labels file with noise was made from, by its name.
         overwrite: cells may be made again; images that were not recorded count as changed.
+        reports: what each cell reported when it was made; missing for those of earlier versions.
     """
 
     path: Path
@@ -35,6 +43,7 @@ class ComparisonFolder:
     measured: dict[str, tuple[TileDigest, TileDigest]] = field(default_factory=dict)
     labels_from: dict[str, TileDigest] = field(default_factory=dict)
     overwrite: bool = False
+    reports: dict[str, CellReport] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, path: Path, *, overwrite: bool = False) -> ComparisonFolder:
@@ -58,7 +67,7 @@ class ComparisonFolder:
                     )
         state = path / STATE_FILE
         if state.is_file():
-            return cls(path, *_parsed(state), overwrite)
+            return _parsed(state, cls(path, overwrite=overwrite))
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise OutputExists(
                 f"{path} already exists and is no comparison ({STATE_FILE} is missing in it)",
@@ -75,6 +84,7 @@ class ComparisonFolder:
                 name: [made.to_json() for made in both] for name, both in self.measured.items()
             },
             "labels": {name: made.to_json() for name, made in self.labels_from.items()},
+            "reports": {name: report.to_json() for name, report in self.reports.items()},
         }
         write_json(self.path / STATE_FILE, content, overwrite=True, follow=False)
 
@@ -85,6 +95,13 @@ class ComparisonFolder:
     def queries(self, cell: Cell) -> Path:
         """The figures of the queries of a cell."""
         return self.path / "queries" / f"{cell.name}.csv"
+
+    def other_models(self, cells: Collection[Cell]) -> list[Path]:
+        """The model folders that are not of these cells."""
+        models = self.path / "models"
+        names = {cell.name for cell in cells}
+        there = sorted(models.iterdir()) if models.is_dir() else []
+        return [path for path in there if path.name not in names and not path.name.startswith(".")]
 
     @property
     def labels(self) -> Path:
@@ -114,6 +131,7 @@ class ComparisonFolder:
         """
         self.measured.pop(cell.name, None)
         self.trained.pop(cell.name, None)
+        self.reports.pop(cell.name, None)
         if not self.model(cell).exists():
             self.trained[cell.name] = digest
         self.save()
@@ -121,6 +139,33 @@ class ComparisonFolder:
     def finish(self, cell: Cell, digest: TileDigest) -> None:
         """Record that a cell was trained on this."""
         self.trained[cell.name] = digest
+        self.save()
+
+    def report(self, cell: Cell, failures: Iterable[Failure]) -> None:
+        """Record the tiles that the training of a cell could not use."""
+        self.reports[cell.name] = CellReport.of_training(failures)
+        self.save()
+
+    def record(
+        self,
+        cell: Cell,
+        model: TileDigest,
+        test: TileDigest,
+        failures: Iterable[Failure],
+        gallery: int,
+    ) -> None:
+        """Record that a cell was measured.
+
+        Args:
+            cell: the cell.
+            model: the digest of its training.
+            test: the digest of the test.
+            failures: the tiles that its training and the test could not use, as far as known.
+            gallery: how many tiles were searched.
+        """
+        report = self.reports.get(cell.name, CellReport())
+        self.reports[cell.name] = report.measured(failures, gallery)
+        self.measured[cell.name] = model, test
         self.save()
 
     def is_measured(self, cell: Cell, digest: TileDigest, test: TileDigest) -> bool:
@@ -154,24 +199,29 @@ def _change(made: TileDigest | None, now: TileDigest, records: str) -> str:
     return "images" if made is not None and made.records == now.records else records
 
 
-def _parsed(
-    path: Path,
-) -> tuple[dict[str, TileDigest], dict[str, tuple[TileDigest, TileDigest]], dict[str, TileDigest]]:
+def _parsed(path: Path, folder: ComparisonFolder) -> ComparisonFolder:
+    """The folder with what its state file says."""
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         schema, trained, measured = (content[k] for k in ("schema", "trained", "measured"))
-        labels = content["labels"]
         if int(schema) > _SCHEMA:
             raise InputError(f"{path} was written by a newer version of rsretrieve")
-        return (
-            {name: TileDigest.from_json(made) for name, made in trained.items()},
-            {
+        return replace(
+            folder,
+            trained={name: TileDigest.from_json(made) for name, made in trained.items()},
+            measured={
                 name: (TileDigest.from_json(model), TileDigest.from_json(test))
                 for name, (model, test) in measured.items()
             },
-            {name: TileDigest.from_json(made) for name, made in labels.items()},
+            labels_from={
+                name: TileDigest.from_json(made) for name, made in content["labels"].items()
+            },
+            reports={
+                name: CellReport.from_json(made)
+                for name, made in content.get("reports", {}).items()
+            },
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _DAMAGES as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -31,12 +31,14 @@ class CellResult:
         model: its model folder.
         values: the figures of its queries.
         seconds: of the training's epochs.
+        gallery: how many tiles its queries searched.
     """
 
     cell: Cell
     model: Path
     values: QueryValues
     seconds: float
+    gallery: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Comparison:
         contrasts: which choices are compared.
         metric: the figure that is compared.
         detected: the difference that should be detected.
-        gallery: how many tiles are searched.
+        gallery: how many tiles are searched: those that could be read.
         alone: whether the test tiles search each other.
 
     Example:
@@ -137,6 +139,8 @@ class Comparison:
         asked = {tile for result in self.results for tile in result.values.ids}
         if left_out := len(asked) - len(self.queries):
             found.append(f"{left_out} queries were not answered by every model and do not count")
+        if len(sizes := sorted({result.gallery for result in self.results})) > 1:
+            found.append(f"the models searched different numbers of tiles: {sizes[0]}…{sizes[-1]}")
         for pair in self.contrasts:
             one, other = self._seeds(pair.baseline), self._seeds(pair.choice)
             if one ^ other:
@@ -215,8 +219,8 @@ class Comparison:
     def _summary(self, choice: int) -> ChoiceSummary:
         results = self._of(choice, self._seeds(choice))
         values = self._matrix(results)
-        by_seed = values[:, :, METRICS.index(self.metric)].mean(axis=1)
         reach, count = math.nan, len(results)
+        by_seed = values[:, :, METRICS.index(self.metric)].mean(axis=1) if count else np.empty(0)
         if count > 1:
             t = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
             reach = t * float(by_seed.std(ddof=1)) / math.sqrt(count)

@@ -10,6 +10,7 @@ from typing import Any
 from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve._core.locks import only_writer
 from rsretrieve.comparison.cell_contexts import CellContexts
+from rsretrieve.comparison.cell_report import CellReport
 from rsretrieve.comparison.cell_training import CellTraining, train_cell
 from rsretrieve.comparison.choice import Cell, Contrast, TrainingChoice
 from rsretrieve.comparison.comparison_folder import ComparisonFolder
@@ -25,9 +26,8 @@ from rsretrieve.comparison.training_set import (
     tiles_of_cell,
 )
 from rsretrieve.comparison.verdict import DETECTED, check_detected
-from rsretrieve.data.profile.band_names import band_numbers
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import TileSet
+from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, TrainingDiverged
 from rsretrieve.export.plots import figure_class
 from rsretrieve.network.device import choose_device
@@ -108,9 +108,11 @@ def run_comparison(request: ComparisonRequest, context: RunContext) -> Compariso
     with only_writer(request.output):
         folder = ComparisonFolder.opened(request.output, overwrite=request.overwrite)
         request.output.mkdir(parents=True, exist_ok=True)
-        training = request.training.listed(request.output)
-        run = _Run(replace(request, training=training), folder, CellContexts(context))
+        run = _Run(request, folder, CellContexts(context))
         run.check_finished()
+        # A refused run has written nothing that finished models name.
+        kept = folder.other_models(request.cells if request.overwrite else ())
+        run.request = replace(request, training=request.training.listed(request.output, kept))
         folder.save()
         request.add_files(request.output)
         return run.all_cells()
@@ -127,7 +129,6 @@ def _check(request: ComparisonRequest, context: RunContext) -> None:
     ComparisonFolder.opened(request.output)
     for choice in request.choices:
         check_backbone(choice.recipe.backbone)
-        band_numbers(request.training.tiles, choice.bands)
     _try_networks(request.choices)
     refuse_test_tiles(request.choices, request.test.queries)
     check_choices(request.training, request.choices, context)
@@ -153,7 +154,11 @@ class _Run:
         self.request, self.folder, self.context = request, folder, context
         self.cache, self.images = FeatureCache(), ImageDigests()
         self.noisy = NoisyLabels(
-            folder.labels, folder.labels_from, self.images, overwrite=request.overwrite
+            folder.labels,
+            folder.labels_from,
+            self.images,
+            overwrite=request.overwrite,
+            save=folder.save,
         )
         self._weights: dict[str, str] = {}
 
@@ -209,7 +214,7 @@ class _Run:
             request.contrasts,
             request.metric,
             request.detected,
-            gallery=len(request.test.gallery or request.test.queries),
+            gallery=max(one.gallery for one in results) if results else 0,
             alone=request.test.gallery is None,
         )
 
@@ -230,17 +235,25 @@ class _Run:
             found = measure(loaded, test, context, self.cache if frozen else None)
             path.parent.mkdir(exist_ok=True)
             write_values(path, found)
-            folder.measured[cell.name] = digest, test.digest
-            folder.save()
-        self.context.take_over(context)
+            folder.record(cell, digest, test.digest, context.failures, found.gallery)
+        report = folder.reports.get(cell.name, CellReport())
+        self.context.take_over(context, report.failures_among(self._all_tiles(cell, tiles)))
         seconds = float(read_description(model).training.get("seconds", 0.0))
-        return CellResult(cell, model, read_values(path), seconds)
+        searched = len(test.gallery or test.queries) if report.gallery is None else report.gallery
+        return CellResult(cell, model, read_values(path), seconds, searched)
 
     def train(self, cell: Cell, tiles: TileSet, labels: Path | None, context: RunContext) -> None:
         """Train one cell; an interrupted training is continued."""
         sources = {"tiles": list(self.request.training.words) or None, "labels": labels}
         output, device = self.folder.model(cell), self.request.device
-        train_cell(CellTraining(cell, tiles, output, device, sources, self.cache), context)
+        training = CellTraining(cell, tiles, output, device, sources, self.cache)
+        # Recorded before the model is there: from then on it counts as finished.
+        train_cell(training, context, lambda _: self.folder.report(cell, context.failures))
+
+    def _all_tiles(self, cell: Cell, tiles: TileSet) -> Iterator[Tile]:
+        test = self.request.test
+        for side in (tiles, cell.choice.validation, test.queries, test.gallery):
+            yield from side or ()
 
     def tiles_of(self, cell: Cell, context: RunContext) -> tuple[TileSet, Path | None]:
         """See `tiles_of_cell`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,8 @@ from rsretrieve._core.text import some_of
 from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
 from rsretrieve.data.discovery.image_areas import areas_of
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.labels.true_labels import true_labels_of
+from rsretrieve.data.labels.class_names import spelling_notices
+from rsretrieve.data.labels.true_labels import named_in_truth, true_labels_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, LabelsError
@@ -82,10 +83,12 @@ class QueryValues:
     Attributes:
         ids: the Q queries that have a relevant tile.
         values: (Q, M) float64, by `METRICS`.
+        gallery: how many tiles were searched; 0 if that is not known.
     """
 
     ids: tuple[str, ...]
     values: NDArray[np.float64]
+    gallery: int = 0
 
     def of(self, metric: str) -> dict[str, float]:
         """One figure by the id of the query."""
@@ -111,10 +114,48 @@ def prepare_test(test: TileSet, gallery: TileSet | None, context: RunContext) ->
     found = image_keys([tile for _, tile in everything], images.files)
     keys = {(t.id, name == "--gallery"): key for (name, t), key in zip(everything, found)}
     sides = [_each_once(tiles, keys, name, context) for name, tiles in labelled.items()]
-    queries, others = sides[0], sides[-1]
-    _require_relevant(queries, others, alone=gallery is None)
-    digest = images.of(tile for side in sides for tile in side)
-    return TestSet(queries, None if gallery is None else others, keys, digest)
+    queries, others = sides[0], None if gallery is None else sides[-1]
+    found_test = TestSet(queries, others, keys, images.of(t for side in sides for t in side))
+    _require_relevant(found_test, context)
+    return found_test
+
+
+def with_truths(
+    test: TileSet, gallery: TileSet | None, truth: Path | None, context: RunContext
+) -> tuple[TileSet, TileSet | None]:
+    """The test tiles and the gallery with the labels of a file of true labels; see `with_truth`.
+
+    Raises:
+        LabelsError: the file names no tile, or ids that both sides have for different images.
+    """
+    if truth is None:
+        return test, gallery
+    sides = [test] if gallery is None else [test, gallery]
+    named = [named_in_truth(tiles, truth) for tiles in sides]
+    if not any(named):
+        raise LabelsError(
+            f"{truth} names none of the tiles of {' and '.join(tiles.source for tiles in sides)}",
+            hint="the column 'tile' holds tile ids: paths relative to the folder of tiles",
+        )
+    if gallery is not None:
+        _refuse_shared_ids(test, gallery, named[0] & named[-1], truth)
+    found = [with_truth(tiles, truth, context) for tiles in sides]
+    return found[0], None if gallery is None else found[-1]
+
+
+def _refuse_shared_ids(test: TileSet, gallery: TileSet, ids: set[str], truth: Path) -> None:
+    both = [[t for t in tiles if t.id in ids] for tiles in (test, gallery)]
+    keys = image_keys([*both[0], *both[1]])
+    one, other = (
+        dict(zip((t.id for t in tiles), of_side))
+        for tiles, of_side in zip(both, (keys[: len(both[0])], keys[len(both[0]) :]))
+    )
+    if others := sorted(tile_id for tile_id in ids if one[tile_id] != other[tile_id]):
+        raise LabelsError(
+            f"{truth} names {len(others)} tiles by ids that both --test and --gallery have, for "
+            f"different images ({some_of(others)})",
+            hint="give lists with the true labels in their column 'label', and leave out --truth",
+        )
 
 
 def _labelled(name: str, tiles: TileSet, context: RunContext) -> TileSet:
@@ -131,8 +172,14 @@ def _labelled(name: str, tiles: TileSet, context: RunContext) -> TileSet:
 
 
 def with_truth(tiles: TileSet, truth: Path | None, context: RunContext) -> TileSet:
-    """The tiles with the labels of a file of true labels; tiles without one lose theirs."""
+    """The tiles with the labels of a file of true labels; tiles without one lose theirs.
+
+    If the file names none of the tiles, they keep their labels, with a notice.
+    """
     if truth is None:
+        return tiles
+    if not named_in_truth(tiles, truth):
+        context.notice(f"{truth} names none of the tiles of {tiles.source}: they keep their labels")
         return tiles
     table = true_labels_of(tiles, truth)
     for text in table.notices:
@@ -185,7 +232,7 @@ def measure(
     found = measure_queries(_side(queries, names), _side(gallery, names), own)
     right = (found.predicted == found.labels).astype(np.float64)
     ids = tuple(queries.tiles[int(row)].id for row in found.rows)
-    return QueryValues(ids, np.column_stack([found.values, right]))
+    return QueryValues(ids, np.column_stack([found.values, right]), len(gallery.tiles))
 
 
 def write_values(path: Path, found: QueryValues) -> None:
@@ -252,12 +299,14 @@ def _each_once(
     return tiles.select(sorted(rows[0] for rows in agreeing))
 
 
-def _require_relevant(queries: TileSet, gallery: TileSet, *, alone: bool) -> None:
-    counts: dict[str | None, int] = defaultdict(int)
-    for tile in gallery:
-        counts[tile.label] += 1
-    needed = 2 if alone else 1
-    if not any(counts[tile.label] >= needed for tile in queries):
+def _require_relevant(test: TestSet, context: RunContext) -> None:
+    queries, gallery = test.queries, test.gallery or test.queries
+    counts = Counter(tile.label for tile in gallery)
+    lonely = 0
+    for tile, own in zip(queries, test.own_rows(queries, gallery).tolist()):
+        is_own = own >= 0 and gallery[own].label == tile.label
+        lonely += counts[tile.label] - is_own < 1
+    if lonely == len(queries):
         raise InputError(
             "no test tile has another tile of its label to be found: the test tiles are labelled "
             f"{some_of(queries.class_names, 5)}, and the gallery {some_of(gallery.class_names, 5)}",
@@ -268,3 +317,11 @@ def _require_relevant(queries: TileSet, gallery: TileSet, *, alone: bool) -> Non
             f"retrieval needs at least two classes to tell apart; all tiles are labelled "
             f"{some_of(gallery.class_names)}"
         )
+    if lonely:
+        where = "the gallery" if test.gallery is not None else "--test"
+        context.notice(
+            f"{lonely} test tiles have no other tile of their label in {where} and are left out"
+        )
+    both = {*queries.class_names, *gallery.class_names}
+    for text in spelling_notices(both if test.gallery is not None else ()):
+        context.notice(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +12,17 @@ from rsretrieve._core.text import some_of
 from rsretrieve.comparison.choice import Cell, TrainingChoice, slug_of
 from rsretrieve.comparison.test_set import image_keys, with_areas
 from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
-from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.discovery.tile_list import write_list
+from rsretrieve.comparison.training_list import (
+    TRAINING_LIST,
+    refuse_lost_labels,
+    write_training_list,
+)
 from rsretrieve.data.file_state import FileState
 from rsretrieve.data.labels.label_noise import PUBLISHED_TABLES
 from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.labels.noise_choice import FROM_MODEL, NoiseChoice
+from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
+from rsretrieve.data.profile.band_names import band_numbers
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, LabelsError, OutputExists
@@ -25,8 +30,7 @@ from rsretrieve.evaluation.label_corruption import corrupted_labels, transitions
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.metadata import WEIGHTS_FILE
 from rsretrieve.network.model_folder import load_model
-
-TRAINING_LIST = "train.csv"
+from rsretrieve.training.dataset import require_two_classes
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,42 @@ class TrainingSet:
     Attributes:
         tiles: with the labels that they have without a labels file.
         words: what names them on the command line; empty if nothing does.
-        excluded: how many were left out because they are test tiles.
+        excluded: the ids of those that were left out because they are test tiles.
     """
 
     tiles: TileSet
     words: tuple[str, ...]
-    excluded: int = 0
+    excluded: frozenset[str] = frozenset()
 
-    def listed(self, folder: Path) -> TrainingSet:
-        """The same, named by a list in a folder, if test tiles were left out."""
-        if not self.excluded:
+    @property
+    def needs_list(self) -> bool:
+        """Whether only a list names these tiles: test tiles were left out, or no path was given."""
+        return bool(self.excluded) or not self.words
+
+    def listed(self, folder: Path, kept: Collection[Path] = ()) -> TrainingSet:
+        """The same, named by a list in a folder, if only a list names these tiles.
+
+        Args:
+            folder: the folder of the comparison.
+            kept: the model folders that this run does not make again.
+
+        Raises:
+            OutputExists: such a model was trained on another list of this name.
+        """
+        if not self.needs_list:
             return self
         path = folder / TRAINING_LIST
-        write_list(path, self.tiles, overwrite=True, follow=False)
-        trust = {tile.id: tile.trust for tile in self.tiles}
-        found = find_tiles(path)
-        tiles = tuple(replace(tile, trust=trust[tile.id]) for tile in found)
-        folders = (*self.tiles.folders, *found.folders)
-        # As the command reads them, but the tiles keep the trust of what the user typed.
-        return replace(self, tiles=replace(found, tiles=tiles, folders=folders), words=(str(path),))
+        tiles = write_training_list(path, self.tiles, kept)
+        return replace(self, tiles=tiles, words=(str(path),))
+
+    def labelled_by(self, labels: Path | None) -> TileSet:
+        """The tiles with the labels of a labels file; None for their own.
+
+        Raises:
+            LabelsError, TableError: see `override_labels`.
+        """
+        tiles = self.tiles
+        return tiles if labels is None else override_labels(tiles, labels, self.excluded)
 
 
 def without_test_tiles(
@@ -84,7 +105,7 @@ def without_test_tiles(
         "on them"
     )
     kept = tiles.select([i for i in range(len(tiles)) if i not in positions])
-    return TrainingSet(kept, tuple(words), len(positions))
+    return TrainingSet(kept, tuple(words), frozenset(tiles[i].id for i in positions))
 
 
 def refuse_test_tiles(choices: Sequence[TrainingChoice], test: TileSet) -> None:
@@ -128,20 +149,43 @@ def _shared(tiles: TileSet, test: TileSet) -> set[int]:
 def check_choices(
     training: TrainingSet, choices: Sequence[TrainingChoice], context: RunContext
 ) -> None:
-    """Find errors of labels files and noise tables before the first training.
+    """Find errors of labels, noise and bands before the first training.
 
     Raises:
-        LabelsError, TableError, ModelError: a file does not fit the tiles, or cannot be read.
+        LabelsError, TableError, ModelError: a file does not fit the tiles, or cannot be read;
+            labels are of one class, or no file can hold them.
+        InvalidArgument: the tiles do not have the bands, or are no reflectances.
+        NoUsableTiles: bands are to be chosen, and no tile can be read.
     """
+    if training.needs_list:
+        refuse_lost_labels(training.tiles, TRAINING_LIST)
     for choice in choices:
-        tiles = _labelled(training.tiles, choice.labels)
+        tiles = training.labelled_by(choice.labels)
         for text in tiles.notices[len(training.tiles.notices) :]:
             context.notice(text)
+        of_file = "" if choice.labels is None else f" with the labels of {choice.labels}"
+        require_two_classes(replace(tiles.labelled(), source=f"{tiles.source}{of_file}"))
         noise = choice.noise
+        if noise is not None:
+            refuse_lost_labels(tiles, "labels files with noise")
         if noise is not None and noise.table not in (None, FROM_MODEL):
             _check_table(tiles, noise, context)
         if noise is not None and noise.model is not None:
             load_model(noise.model, choose_device("cpu"))
+    _check_pixels(training, choices)
+
+
+def _check_pixels(training: TrainingSet, choices: Sequence[TrainingChoice]) -> None:
+    """Read a sample of the tiles, once for all choices with equal options, to check these."""
+    tried: set[tuple[object, ...]] = set()
+    for choice in choices:
+        bands, recipe = choice.bands, choice.recipe
+        key = bands, recipe.reflectance, choice.labels
+        if (bands or recipe.reflectance) and key not in tried:
+            tried.add(key)
+            tiles = training.labelled_by(choice.labels).labelled()
+            numbers, reflectance = band_numbers(tiles, bands), recipe.reflectance
+            measure_preprocessing(tiles, recipe.size_px, numbers, reflectance=reflectance)
 
 
 def _check_table(tiles: TileSet, noise: NoiseChoice, context: RunContext) -> None:
@@ -163,19 +207,21 @@ class NoisyLabels:
         made_from: by the name of a file, the digest of what it was made from.
         images: of the tiles, for noise that a model decides.
         overwrite: replace files that were made from something else.
+        save: keeps `made_from`; called before a file is written.
     """
 
     folder: Path
     made_from: dict[str, TileDigest]
     images: ImageDigests
     overwrite: bool = False
+    save: Callable[[], None] = lambda: None
 
     def file(self, cell: Cell, tiles: TileSet, device: str, context: RunContext) -> Path:
         """The labels file of a cell with noise; the same noise and seed give the same file.
 
         Args:
             cell: the cell.
-            tiles: the training tiles without noise.
+            tiles: the training tiles without noise. Those without a label have none in the file.
             device: where a model that the noise names runs.
             context: receives notices and progress.
 
@@ -187,7 +233,7 @@ class NoisyLabels:
             raise ValueError("the cell has no noise")
         name = f"{noise_slug(noise, cell.choice.labels)}-seed{cell.seed}.csv"
         path, before = self.folder / name, tiles.labelled()
-        records = sha256_of_json([noise_text(noise), _content_of(noise), cells_digest(before)])
+        records = sha256_of_json([noise_text(noise), _content_of(noise), cells_digest(tiles)])
         digest = TileDigest(records, self.images.of(before) if noise.model is not None else "")
         made_from = self.made_from.get(name)
         trust = not self.overwrite
@@ -201,10 +247,13 @@ class NoisyLabels:
                 hint="give --overwrite to make it again, or another --output",
             )
         labels = _with_noise(before, noise, cell.seed, device, context)
-        rows = [(tile.id, labels[tile.id], tile.label) for tile in before]
-        columns = ("tile", "label", "true_label")
-        write_csv(path, columns, rows, overwrite=self.overwrite, follow=False)
+        rows = [(tile.id, labels.get(tile.id, ""), tile.label or "") for tile in tiles]
+        # A record without a file is harmless, a file without its record is refused, and the record
+        # of another file would be wrong.
+        path.unlink(missing_ok=True)
         self.made_from[name] = digest
+        self.save()
+        write_csv(path, ("tile", "label", "true_label"), rows, overwrite=False, follow=False)
         return path
 
 
@@ -212,7 +261,7 @@ def tiles_of_cell(
     cell: Cell, training: TrainingSet, noisy: NoisyLabels, device: str, context: RunContext
 ) -> tuple[TileSet, Path | None]:
     """The training tiles of a cell, and the labels file that gives them these labels."""
-    tiles = _labelled(training.tiles, cell.choice.labels)
+    tiles = training.labelled_by(cell.choice.labels)
     if cell.choice.noise is None:
         return tiles, cell.choice.labels
     path = noisy.file(cell, tiles, device, context)
@@ -248,10 +297,6 @@ def noise_text(noise: NoiseChoice) -> str:
     """The noise as `NoiseChoice.parse` takes it."""
     parts = [noise.kind, noise.table, noise.model, f"{noise.rate:g}"]
     return ":".join(str(part) for part in parts if part is not None)
-
-
-def _labelled(tiles: TileSet, labels: Path | None) -> TileSet:
-    return tiles if labels is None else override_labels(tiles, labels)
 
 
 def cells_digest(tiles: Iterable[Tile]) -> list[list[str | None]]:

@@ -41,6 +41,8 @@ def corrupted_labels(
         TableError: the table cannot be read.
         NoUsableTiles: a model is needed, and no labelled tile can be read.
     """
+    if unlabelled := len(tiles) - len(tiles.labelled()):
+        context.notice(f"{unlabelled} tiles have no label and are left out")
     if noise.kind is NoiseKind.UNIFORM:
         return corrupt_uniformly(tiles, noise.rate, seed, exact=noise.exact)
     if noise.table is not None and noise.table != FROM_MODEL:

@@ -75,7 +75,7 @@ def prepare_tiles(
     labelled = tiles.labelled()
     if left_out := len(tiles) - len(labelled):
         context.notice(f"{left_out} tiles have no label and are left out of training")
-    _require_two_classes(labelled)
+    require_two_classes(labelled)
     train_tiles, validation_tiles = labelled, validation
     if validation_tiles is None:
         shares = (1 - VALIDATION_FRACTION, VALIDATION_FRACTION)
@@ -97,7 +97,7 @@ def prepare_tiles(
     if not len(train.tiles):
         raise NoUsableTiles(f"{tiles.source}: none of {len(train_tiles)} tiles can be used")
     names = train.tiles.class_names
-    _require_two_classes(train.tiles, _unread_classes(train_tiles, train.tiles, context))
+    require_two_classes(train.tiles, _unread_classes(train_tiles, train.tiles, context))
     _notice_small_classes(train.tiles, context)
     examples = _examples(train, names)
     held_out = _validation(validation_tiles, names, preprocessing, context)
@@ -209,7 +209,16 @@ def _unread_classes(tiles: TileSet, read: TileSet, context: RunContext) -> str:
     return f"; no tile of {some_of(gone)} can be used ({bad[0].tile_id}: {bad[0].reason})"
 
 
-def _require_two_classes(tiles: TileSet, left_out: str = "") -> None:
+def require_two_classes(tiles: TileSet, left_out: str = "") -> None:
+    """Refuse tiles of fewer than two classes.
+
+    Args:
+        tiles: tiles with labels.
+        left_out: why other classes are missing, for the message.
+
+    Raises:
+        LabelsError: there are fewer.
+    """
     names = tiles.class_names
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none at all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 
 from rsretrieve.api.arguments.checks import path_of, plain_text, refuse_unknown, wrong
 from rsretrieve.api.model_training import RecipeChoices, RecipeOptions
-from rsretrieve.comparison.choice import TrainingChoice
+from rsretrieve.comparison.choice import TrainingChoice, named_apart
 from rsretrieve.data.labels.noise_choice import NoiseChoice
 from rsretrieve.data.tile import TileSet
 
 RECIPE_OPTIONS = (*RecipeOptions.__annotations__,)
 VARIED = ("labels", "noise", "recipe", "validation", *RECIPE_OPTIONS)
-_NAMES = {"validation": "val", "normalise_by": "normalise-by"}
+_NAMES = {"validation": "val"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def choices_of(request: GridRequest) -> tuple[tuple[TrainingChoice, ...], tuple[
         choice, said = _choice(varied, request, tile_sets)
         found.append(choice)
         notices += said
-    return tuple(found), tuple(dict.fromkeys(notices))
+    return named_apart(found), tuple(dict.fromkeys(notices))
 
 
 def _choice(
@@ -76,9 +77,7 @@ def _choice(
     if val is not None:
         config["val"] = _words(val)
     choice = TrainingChoice(
-        values=tuple(
-            (_NAMES.get(n, n.replace("_", "-")), text_of_value(v)) for n, v in varied.items()
-        ),
+        values=tuple((option_name(n), text_of_value(v)) for n, v in varied.items()),
         recipe=chosen.recipe,
         weights=chosen.weights,
         bands=chosen.bands,
@@ -89,6 +88,37 @@ def _choice(
         options=config,
     )
     return choice, chosen.notices
+
+
+def option_name(name: str) -> str:
+    """The option of the command for an argument.
+
+    >>> option_name("validation"), option_name("batch_size")
+    ('val', 'batch-size')
+    """
+    return _NAMES.get(name, name.replace("_", "-"))
+
+
+def vary_words(vary: Mapping[str, Sequence[Any]]) -> list[str] | None:
+    """What `--vary` takes for the same; None if a command cannot say it.
+
+    >>> vary_words({"loss": ["nsl", "rnsl"], "bands": [[3, 2, 1]]})
+    ['loss=nsl;rnsl', 'bands=3,2,1;']
+    """
+    words = []
+    for name, values in vary.items():
+        texts = [text_of_value(value) for value in values]
+        if not all(_can_be_typed(name, value) for value in values) or ";" in "".join(texts):
+            return None
+        end = ";" if len(texts) == 1 and "," in texts[0] else ""
+        words.append(f"{option_name(name)}={';'.join(texts)}{end}")
+    return words
+
+
+def _can_be_typed(name: str, value: object) -> bool:
+    if name == "bands":
+        return value is not None
+    return isinstance(value, str | int | float | os.PathLike) and text_of_value(value) != ""
 
 
 def text_of_value(value: object) -> str:

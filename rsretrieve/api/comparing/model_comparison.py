@@ -19,7 +19,7 @@ from rsretrieve.api.arguments.checks import (
 )
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.comparing.compared_inputs import READ, compared_inputs
-from rsretrieve.api.comparing.grid_choices import GridRequest, choices_of, text_of_value
+from rsretrieve.api.comparing.grid_choices import GridRequest, choices_of, text_of_value, vary_words
 from rsretrieve.api.model_training import RecipeOptions
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import paths_among
@@ -27,7 +27,7 @@ from rsretrieve.comparison.choice import contrasts_of
 from rsretrieve.comparison.comparison_result import Comparison
 from rsretrieve.comparison.report import write_reports
 from rsretrieve.comparison.run_comparison import ComparisonRequest, run_comparison
-from rsretrieve.comparison.test_set import METRICS, prepare_test, with_truth
+from rsretrieve.comparison.test_set import METRICS, prepare_test, with_truths
 from rsretrieve.comparison.training_set import without_test_tiles
 from rsretrieve.comparison.verdict import DETECTED, check_detected
 from rsretrieve.export.output_paths import OutputPaths
@@ -139,18 +139,19 @@ def compare(
         sides_found = [one for one in sides if one is not None]
         paths.check_tiles(lambda: (tile.path for one in (found, *sides_found) for tile in one))
         file = optional_path(truth, "truth")
-        tests = [
-            None if one is None else with_truth(one.tile_set, file, call.context) for one in sides
-        ]
-        prepared = prepare_test(tests[0] or found.tile_set, tests[1], call.context)
+        asked, searched = (None if one is None else one.tile_set for one in sides)
+        sets = with_truths(asked or found.tile_set, searched, file, call.context)
+        prepared = prepare_test(*sets, call.context)
         words = _words(tiles)
         training = without_test_tiles(found.tile_set, words, prepared.queries, call.context)
         config = {
             **_config(given, recipe_options),
             **{"truth": file, "baseline": first, "metric": metric, "detect": detect},
             **{"labels": labels, "noise": noise, "recipe": recipe, "seed": seed, "seeds": seeds},
-            "vary": [f"{n}={';'.join(map(text_of_value, v))}" for n, v in vary.items()],
+            "vary": vary_words(vary),
         }
+        kept = {**given, "val": validation, "vary": vary}
+        objects = [n for n, v in kept.items() if v is not None and n in config and not config[n]]
         request = ComparisonRequest(
             training,
             prepared,
@@ -163,7 +164,9 @@ def compare(
             detected=detected,
             device=device_name(device),
             overwrite=flag(overwrite, "overwrite"),
-            add_files=lambda made: write_config(made, "compare", {**config, "output": folder}),
+            add_files=lambda made: write_config(
+                made, "compare", {**config, "output": folder}, objects=objects
+            ),
         )
         result = run_comparison(request, call.context)
         call.notice(*result.notices)

@@ -44,8 +44,8 @@ def corrupt_labels(
             (`from,to,share`), or `from-model`: those of `model`. Shares of classes that the tiles
             do not have are given to the other classes of the same row.
         model: for `instance` and `from-model`: a model, or its folder.
-        exact: change exactly this share of the labels of each class, instead of each label with
-            this probability.
+        exact: change exactly this share of the labels, instead of each label with this
+            probability: of each class, or with `instance` of all classes together.
         seed: random seed.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
         strict: the first tile that cannot be used ends the call.

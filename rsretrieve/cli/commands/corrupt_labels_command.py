@@ -56,8 +56,8 @@ def corrupt_labels(
         bool,
         typer.Option(
             "--exact",
-            help="Change exactly this share of the labels of each class, instead of each label "
-            "with this probability.",
+            help="Change exactly this share of the labels, instead of each label with this "
+            "probability: of each class, or with --kind instance of all classes together.",
         ),
     ] = False,
     labels: options.Labels = None,

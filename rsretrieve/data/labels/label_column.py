@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from rsretrieve._core.text import some_of
@@ -13,6 +14,22 @@ from rsretrieve.errors import LabelsError
 _ABSENT = frozenset(("nan", "NaN", "NAN", "<NA>", "NaT", "None", "null", "NULL"))
 _LISTED = re.compile(r"""\[.*\]|\{.*\}|\(['"].*\)""", re.DOTALL)
 _BYTES = re.compile(r"""b(['"])([^'"\\\\]*)\1""")
+
+
+def lost_in_tables(names: Iterable[str]) -> list[str]:
+    """The names that a table does not give back: they are read as no label, or as another one.
+
+    >>> lost_in_tables(["forest", "None", "[1]", " sea"])
+    ['None', '[1]', ' sea']
+    """
+    return [name for name in names if not _is_kept(name)]
+
+
+def _is_kept(name: str) -> bool:
+    try:
+        return LabelColumn(Path()).label(name, 1) == name
+    except LabelsError:
+        return False
 
 
 class LabelColumn:

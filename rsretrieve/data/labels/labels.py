@@ -22,13 +22,14 @@ from rsretrieve.errors import LabelsError
 T = TypeVar("T")
 
 
-def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
+def override_labels(tiles: TileSet, labels_file: Path, left_out: Collection[str] = ()) -> TileSet:
     """Replace the labels of the tiles that `labels_file` names; the others keep theirs.
 
     Args:
         tiles: the tiles.
         labels_file: a CSV or Parquet file with the columns `tile,label`. With the column
             `decision`, the labels that a person decided on are confirmed.
+        left_out: the ids of tiles that are known, and not among these; no notice counts them.
 
     Raises:
         LabelsError: the file names none of the tiles, or one twice with different labels; or
@@ -37,7 +38,7 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
     """
     table = read_label_table(labels_file)
     ids = {tile.id for tile in tiles}
-    labels = by_tile_id(table.labels, ids, labels_file)
+    labels = by_tile_id(table.labels, ids.union(left_out), labels_file)
     absent = [tile_id for tile_id in labels if tile_id not in ids]
     if len(absent) == len(labels):
         raise LabelsError(
@@ -46,10 +47,10 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
             hint="the column 'tile' holds tile ids: paths relative to the folder of tiles",
         )
     notices = [*table.notices]
-    if absent:
+    if unknown := [tile_id for tile_id in absent if tile_id not in left_out]:
         notices.append(
-            f"{labels_file} names {len(absent)} tiles that are not in {tiles.source} "
-            f"and are ignored ({some_of(absent)})"
+            f"{labels_file} names {len(unknown)} tiles that are not in {tiles.source} "
+            f"and are ignored ({some_of(unknown)})"
         )
     if kept := len(tiles) - (len(labels) - len(absent)):
         notices.append(f"{kept} tiles are not named in {labels_file} and keep their label")

@@ -21,6 +21,17 @@ def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
     return true_labels_by_id(path, ids, tiles.class_names, tiles.source)
 
 
+def named_in_truth(tiles: TileSet, path: Path) -> set[str]:
+    """The ids of the tiles that have a label in a file of true labels.
+
+    Raises:
+        LabelsError, TableError: the file cannot be read; see `read_label_table`.
+    """
+    ids = {tile.id for tile in tiles}
+    known = read_label_table(path, _true_column(path)).known
+    return ids & by_tile_id(known, ids, path).keys()
+
+
 def true_labels_by_id(
     path: Path, ids: Collection[str], given: Sequence[str], source: str
 ) -> LabelTable:

@@ -159,36 +159,30 @@ def compare(
         from rsretrieve.comparison.choice import contrasts_of
         from rsretrieve.comparison.report import write_reports
         from rsretrieve.comparison.run_comparison import ComparisonRequest, run_comparison
-        from rsretrieve.comparison.test_set import METRICS, prepare_test, with_truth
+        from rsretrieve.comparison.test_set import METRICS, prepare_test, with_truths
         from rsretrieve.comparison.training_set import without_test_tiles
         from rsretrieve.comparison.verdict import check_detected
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
+        from rsretrieve.data.tile import TileSet
 
         check_detected(detect)
         if metric not in METRICS:
             raise typer.BadParameter(f"it is none of {', '.join(METRICS)}", param_hint="--metric")
         context = RunContext(strict=strict, listener=terminal.listen)
-        choices, notices = choices_of(
-            GridRequest(
-                varied,
-                fixed,
-                lambda given: find_tiles(given, None, scenes, context),
-                _scene_config(scenes),
-            )
-        )
+
+        def find(given: list[str]) -> TileSet:
+            tiles_found = find_tiles(given, None, scenes, context)
+            terminal.notice(*tiles_found.notices)
+            return tiles_found
+
+        choices, notices = choices_of(GridRequest(varied, fixed, find, _scene_config(scenes)))
         terminal.notice(*notices)
         contrasts = contrasts_of(choices, baseline)
-        found = find_tiles(tiles, None, scenes, context)
-        asked = find_tiles(test, None, scenes, context)
-        searched = find_tiles(gallery, None, scenes, context) if gallery else None
+        found, asked = find(tiles), find(test)
+        searched = find(gallery) if gallery else None
         paths.check_tiles(lambda: (t.path for s in (found, asked, searched or ()) for t in s))
-        terminal.notice(*found.notices, *asked.notices)
-        prepared = prepare_test(
-            with_truth(asked, truth, context),
-            None if searched is None else with_truth(searched, truth, context),
-            context,
-        )
+        prepared = prepare_test(*with_truths(asked, searched, truth, context), context)
         request = ComparisonRequest(
             without_test_tiles(found, tiles, prepared.queries, context),
             prepared,

@@ -28,7 +28,9 @@ def parsed_vary(given: Sequence[str]) -> dict[str, list[Any]]:
         name, mark, values = text.partition("=")
         if not mark or not values:
             raise typer.BadParameter(f"expected NAME=A,B,… not {text!r}", param_hint=VARY)
-        several = [value.strip() for value in values.split(";" if ";" in values else ",")]
+        # A ; at the end says that there is one value, which has commas.
+        texts = values.removesuffix(";").split(";") if ";" in values else values.split(",")
+        several = [value.strip() for value in texts]
         if not all(several):
             raise typer.BadParameter(f"{text!r} has an empty value", param_hint=VARY)
         if len(set(several)) < len(several):
