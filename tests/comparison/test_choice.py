@@ -6,7 +6,9 @@ import itertools
 
 import pytest
 
-from rsretrieve.comparison.choice import TrainingChoice, contrasts_of, named, slug_of
+from rsretrieve.api.comparing.grid_choices import text_of_value, vary_words
+from rsretrieve.cli.commands.comparing.compared_options import parsed_vary
+from rsretrieve.comparison.choice import TrainingChoice, contrasts_of, named, named_apart, slug_of
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.training.recipe import ROBUST
 
@@ -57,3 +59,41 @@ def test_the_config_of_a_cell_has_every_option_that_is_not_the_default():
     config = choice.config({"tiles": ["t"], "labels": None, "seed": 4})
     assert (config["epochs"], config["seed"], config["bands"]) == (3, 4, "3,B2")
     assert config["freeze-backbone"] is None
+
+
+@pytest.mark.parametrize("option", ["labels", "weights", "val"])
+def test_files_of_one_name_are_told_apart_by_the_shortest_ends(option):
+    values = ("run1/fixed.csv", "/a/run2/fixed.csv", "fixed.csv", "run1/other.csv")
+    shown = [one.name for one in named_apart(choices(**{option: values}))]
+    assert shown == [
+        *(f"{option}=run1/fixed.csv", f"{option}=run2/fixed.csv", f"{option}=fixed.csv"),
+        f"{option}=other.csv",
+    ]
+    same = [one.name for one in named_apart(choices(**{option: ("a.csv", "./a.csv")}))]
+    assert same == [f"{option}=a.csv", f"{option}=./a.csv"]
+
+
+@pytest.mark.parametrize(
+    "vary",
+    [
+        {"validation": ["a.csv", "b.csv"]},
+        {"bands": [[3, 2, 1]], "loss": ["nsl", "rnsl"]},
+        {"bands": [[3, 2, 1], [4]], "batch_size": [8, "auto"]},
+        {"freeze_backbone": [True, False], "normalise_by": ["weights", "tiles"]},
+        {"learning_rate": [0.1, 1e-5], "noise": ["none", "uniform:0.3"]},
+    ],
+)
+def test_the_command_repeats_what_python_varies(vary):
+    words = vary_words(vary)
+    assert words is not None
+    one, other = (
+        {name: [text_of_value(value) for value in values] for name, values in side.items()}
+        for side in (parsed_vary(words), vary)
+    )
+    assert one == other
+
+
+def test_values_that_no_command_can_hold_are_told():
+    assert vary_words({"validation": [["a.csv", "b.csv"], "c.csv"]}) is None
+    assert vary_words({"validation": [object()]}) is None
+    assert vary_words({"labels": ["a;b.csv", "c.csv"]}) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import rsretrieve
-from rsretrieve.errors import OutputExists
+from rsretrieve.errors import OutputExists, RsretrieveWarning, TileError
 from rsretrieve.progress import Noticed
 
 QUICK = {
@@ -39,9 +40,10 @@ def pictures(tmp_path) -> Path:
     return tmp_path
 
 
-def compare_pictures(place: Path, said: list, **changed) -> None:
+def compare_pictures(place: Path, said: list, **changed):
     options = {**QUICK, "test": place / "test", "vary": {"dimensions": [4, 8]}, **changed}
-    rsretrieve.compare(place / "tiles", place / "out", progress=said.append, **options)
+    tiles = options.pop("tiles", place / "tiles")
+    return rsretrieve.compare(tiles, place / "out", progress=said.append, **options)
 
 
 def made(place: Path, what: str) -> dict[Path, int]:
@@ -51,6 +53,48 @@ def made(place: Path, what: str) -> dict[Path, int]:
 
 def notices(said: list) -> str:
     return " ".join(one.text for one in said if isinstance(one, Noticed))
+
+
+@pytest.mark.slow
+def test_unreadable_tiles_are_told_on_every_run(pictures):
+    for kind in ("tiles", "test"):
+        first = min((pictures / kind / "a").iterdir())
+        first.write_bytes(first.read_bytes()[:200])
+    for again in range(2):
+        with pytest.warns(RsretrieveWarning, match="2 tiles"):
+            found = compare_pictures(pictures, [])
+        assert found.gallery == 11, again
+    with pytest.raises(TileError):
+        compare_pictures(pictures, [], strict=True)
+
+
+@pytest.mark.slow
+def test_a_refused_run_changes_nothing_and_configs_of_objects_are_whole(pictures, tmp_path):
+    tiles = rsretrieve.open_tiles([pictures / "tiles", pictures / "test"])
+    options = {"tiles": tiles, "seeds": 2, "vary": {"bands": [[3, 2, 1], [1]]}}
+    compare_pictures(pictures, [], **options)
+    state = {p: p.read_bytes() for p in (pictures / "out").rglob("*") if p.is_file()}
+    for path in (pictures / "out").glob("models/*/config.toml"):
+        assert tomllib.loads(path.read_text())["train"]["tiles"] == [
+            str(pictures / "out" / "train.csv")
+        ]
+    config = pictures / "out" / "config.toml"
+    assert tomllib.loads(config.read_text())["compare"]["vary"] == ["bands=3,2,1;1"]
+    assert "# tiles is missing" in config.read_text()
+    for changed in ({}, {"vary": {"dimensions": [4, 8]}}):  # the same models; others beside them
+        fewer = {**options, "tiles": tiles[1:], **changed}
+        with pytest.raises(OutputExists):
+            compare_pictures(pictures, [], **fewer)
+        assert state == {p: p.read_bytes() for p in state}
+
+
+@pytest.mark.slow
+def test_a_comparison_without_any_model_has_no_figures(pictures):
+    said: list = []
+    vary = {"learning_rate": [1e30, 2e30]}
+    found = compare_pictures(pictures, said, epochs=1, vary=vary)
+    assert "has no figures" in notices(said)
+    assert [one.by_seed for one in found.summaries] == [(), ()]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from rsretrieve.comparison.test_set import (
     prepare_test,
     read_values,
     with_truth,
+    with_truths,
     write_values,
 )
 from rsretrieve.comparison.training_set import without_test_tiles
@@ -87,6 +88,55 @@ def test_true_labels_replace_those_of_the_tiles(tiles, tmp_path):
     assert {tile.id: tile.label for tile in found.labelled()} == {
         **{"a/0.png": "b", "a/1.png": "a", "b/0.png": "b"}
     }
+
+
+def test_test_tiles_without_a_relevant_tile_are_counted(tiles, tmp_path):
+    context = Heard()
+    found = find_tiles(tiles)
+    prepare_test(found.relabelled({"a/0.png": "alone"}), None, context)
+    assert any("1 test tiles have no other tile" in text for text in context.texts)
+    context = Heard()
+    prepare_test(
+        found, find_tiles(tiles).relabelled({f"c/{i}.png": "C" for i in range(3)}), context
+    )
+    assert any("3 test tiles have no other tile" in text for text in context.texts)
+    assert any("only in their spelling: 'C' and 'c'" in text for text in context.texts)
+    # The only tile of its class in the gallery is the query itself.
+    context = Heard()
+    prepare_test(found, found.select([0, 3, 4, 5, 6, 7, 8]), context)
+    assert any("1 test tiles have no other tile" in text for text in context.texts)
+    context = Heard()
+    prepare_test(found, None, context)
+    assert context.texts == []
+
+
+def test_true_labels_are_never_those_of_other_images_with_the_same_id(tiles, tmp_path):
+    other = tmp_path / "gallery"
+    shutil.copytree(tiles, other)
+    truth = tmp_path / "truth.csv"
+    truth.write_text("tile,label\na/0.png,b\na/1.png,a\nb/0.png,b\n")
+    sides = find_tiles(tiles), find_tiles(other)
+    for side in with_truths(*sides, truth, Heard()):
+        assert {tile.id for tile in side.labelled()} == {"a/0.png", "a/1.png", "b/0.png"}
+    (other / "a" / "0.png").write_bytes(b"another image")
+    with pytest.raises(LabelsError, match=r"1 tiles by ids that both .*a/0\.png"):
+        with_truths(*sides, truth, Heard())
+    truth.write_text("tile,label\na/1.png,a\nb/0.png,b\n")
+    with_truths(*sides, truth, Heard())
+
+
+def test_a_side_that_the_true_labels_do_not_name_keeps_its_own(tiles, tmp_path):
+    truth, context = tmp_path / "truth.csv", Heard()
+    (tiles / "a").rename(tmp_path / "tests")
+    (tmp_path / "gallery").mkdir()
+    (tmp_path / "tests").rename(tmp_path / "gallery" / "x")
+    truth.write_text("tile,label\nx/0.png,b\nx/1.png,x\n")
+    test, gallery = with_truths(find_tiles(tiles), find_tiles(tmp_path / "gallery"), truth, context)
+    assert [tile.label for tile in test] == [tile.label for tile in find_tiles(tiles)]
+    assert [tile.label for tile in gallery] == ["b", "x", None]
+    assert any("they keep their labels" in text for text in context.texts)
+    with pytest.raises(LabelsError, match="names none of the tiles"):
+        with_truths(find_tiles(tiles), None, truth, Heard())
 
 
 def test_other_tiles_or_labels_are_another_test(tiles):
