@@ -24,6 +24,7 @@ from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.labels.noise_choice import NoiseChoice
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError, OutputExists
+from rsretrieve.evaluation.label_corruption import corrupted_labels
 from rsretrieve.progress import Noticed
 from rsretrieve.training.recipe import recipe_for
 from tests.support.tiles.made_tiles import save_raster
@@ -184,3 +185,12 @@ def test_a_list_of_other_images_with_the_same_ids_is_another_list(tiles, tmp_pat
         moved.listed(tmp_path / "out", [model])
     tiles.rename(tmp_path / "copy")  # the same files elsewhere
     moved.listed(tmp_path / "out", [model])
+
+
+def test_tiles_without_a_label_are_counted_when_labels_are_made_wrong(tiles):
+    said: list[str] = []
+    context = RunContext(listener=lambda e: said.append(e.text) if isinstance(e, Noticed) else None)
+    found = find_tiles(tiles)
+    some = found.relabelled({found[0].id: None, found[1].id: None})
+    assert len(corrupted_labels(some, UNIFORM, 0, context)) == 10
+    assert said == ["2 tiles have no label and are left out"]
