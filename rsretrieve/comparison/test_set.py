@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve._core.text import some_of
-from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
-from rsretrieve.data.discovery.image_areas import areas_of
-from rsretrieve.data.file_state import FileStates
+from rsretrieve.comparison.tile_digest import ImageDigests, ImageKey, TileDigest, image_keys
 from rsretrieve.data.labels.class_names import spelling_notices
 from rsretrieve.data.labels.true_labels import named_in_truth, true_labels_of
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, LabelsError
 from rsretrieve.evaluation.retrieval_metrics import (
     PRECISION_CUTS,
@@ -41,7 +39,6 @@ METRICS = (
     *(f"recall_at_{k}" for k in RECALL_CUTS),
     "knn_accuracy",
 )
-_Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class TestSet:
 
     queries: TileSet
     gallery: TileSet | None
-    keys: dict[tuple[str, bool], _Key]
+    keys: dict[tuple[str, bool], ImageKey]
     images: str = ""
 
     @property
@@ -187,28 +184,6 @@ def with_truth(tiles: TileSet, truth: Path | None, context: RunContext) -> TileS
     return tiles.relabelled({tile.id: table.known.get(tile.id) for tile in tiles})
 
 
-def image_keys(tiles: Iterable[Tile], files: FileStates | None = None) -> list[_Key]:
-    """What tells the image of a tile from others: its content, or else its path; and its area.
-
-    Keys of one call can be compared: a window that covers its whole file has the key of the file
-    if both are among the tiles.
-    """
-    tiles = list(tiles)
-    files = files or FileStates(tiles)
-    names = [
-        (files.content(tile.path).file if tile.location.local_files else "")
-        or tile.location.absolute()
-        for tile in tiles
-    ]
-    return with_areas(names, tiles)
-
-
-def with_areas(names: Sequence[str], tiles: Sequence[Tile]) -> list[_Key]:
-    """The names of the files of N tiles, each with the area that the tile shows."""
-    keys = [(name, str(tile.window or "")) for name, tile in zip(names, tiles)]
-    return [*zip(names, areas_of(keys, dict(zip(names, tiles)).__getitem__))]
-
-
 def measure(
     model: Model, test: TestSet, context: RunContext, cache: FeatureCache | None = None
 ) -> QueryValues:
@@ -282,9 +257,9 @@ def _side(embedded: Embeddings, names: Sequence[str]) -> LabelledVectors:
 
 
 def _each_once(
-    tiles: TileSet, keys: dict[tuple[str, bool], _Key], name: str, context: RunContext
+    tiles: TileSet, keys: dict[tuple[str, bool], ImageKey], name: str, context: RunContext
 ) -> TileSet:
-    groups: dict[_Key, list[int]] = defaultdict(list)
+    groups: dict[ImageKey, list[int]] = defaultdict(list)
     for row, tile in enumerate(tiles):
         groups[keys[tile.id, name == "--gallery"]].append(row)
     agreeing = [rows for rows in groups.values() if len({tiles[r].label for r in rows}) == 1]
