@@ -36,7 +36,7 @@ dist: $(VENV)/.installed
 test-fast: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "$(SELECTED)" tests
 
-# Each of torchvision's 80 classification backbones (10 minutes); `make test` takes four small ones.
+# Each of torchvision's 80 classification backbones (10 minutes); `make test` takes two small ones.
 test-backbones: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "exhaustive or slow" \
 		-o junit_family=xunit1 --junitxml=backbones.xml tests/trials/test_every_backbone.py

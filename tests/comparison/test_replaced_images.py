@@ -110,7 +110,7 @@ def test_replaced_images_are_refused_until_overwriting_is_allowed(pictures, chan
     picture(first, 99)
     with pytest.raises(OutputExists, match="other images") as error:
         compare_pictures(pictures, [])
-    assert "--overwrite" in error.value.hint
+    assert "overwrite=True" in error.value.hint
     assert (made(pictures, "models"), made(pictures, "figures")) == (models, figures)
     compare_pictures(pictures, [], overwrite=True)
     assert not set(figures.values()) & set(made(pictures, "figures").values())

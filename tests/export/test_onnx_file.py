@@ -64,8 +64,15 @@ def by_hand(model: Model, tiles: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preprocessing", [RGB, UINT16], ids=["uint8", "uint16"])
-@pytest.mark.parametrize("opset", [18, 21])
+@pytest.mark.parametrize(
+    ("preprocessing", "opset"),
+    [
+        pytest.param(RGB, 18, id="uint8"),
+        pytest.param(UINT16, 21, id="uint16"),
+        pytest.param(RGB, 21, id="uint8, newer", marks=pytest.mark.exhaustive),
+        pytest.param(UINT16, 18, id="uint16, older", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_batches_of_any_size_have_the_embeddings_of_pytorch(
     preprocessing: Preprocessing, opset: int, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_two_processes_write_one_model_and_one_of_them_prints(tiles: Path, tmp_p
     )
 
 
+@pytest.mark.exhaustive
 def test_a_dry_run_in_two_processes_predicts(tiles: Path, tmp_path: Path) -> None:
     output = tmp_path / "model"
     ran = torchrun(2, "train", tiles, "--output", output, *ARGUMENTS, "--dry-run", "--json")

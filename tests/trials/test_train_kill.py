@@ -11,6 +11,7 @@ from tests.support.repository import ROOT
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_training_survives_being_killed(tmp_path, request):
     kills = request.config.getoption("--kills")
     command = [sys.executable, "-m", "tests.trials.train_kill_trials", str(tmp_path / "work")]

@@ -38,7 +38,7 @@ _NEARER = 1e-3  # so another row may be more similar than the tile's own by as m
 _SAME_FOUND = 1 - 1e-4
 _UNTOLD = (
     "no vector was compared with its tile: the file of embeddings does not say how the tiles were "
-    "read (what --export writes says it)"
+    "read (a file that an index was exported to says it)"
 )
 _FOUND_LEAST = 0.9  # share that an approximate index must find
 

@@ -126,7 +126,7 @@ FIGURES = ("knn_accuracy", "map", "map_at_r", "precision_at", "recall_at", "quer
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("how", ["copied", "moved"])
+@pytest.mark.parametrize("how", [pytest.param("copied", marks=pytest.mark.exhaustive), "moved"])
 def test_figures_hits_and_audits_are_the_same_elsewhere(
     run, landscape, model, tmp_path: Path, how: str
 ):

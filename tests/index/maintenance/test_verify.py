@@ -73,7 +73,10 @@ def rewritten(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
 
 def assert_as_before(folder: Path, store: IndexStore) -> None:
     after = open_index(folder)
-    assert after.rows == store.rows
+    # A file that was just written when it was indexed had no state.
+    assert [replace(row, state="") for row in after.rows] == [
+        replace(row, state="") for row in store.rows
+    ]
     assert np.abs(after.vectors - store.vectors).max() < 1e-5
     found = after.open_vector_index().search(np.array(store.vectors), 1)[1].ravel()
     assert np.array_equal(after.vectors[found], after.vectors)
