@@ -230,7 +230,7 @@ def test_figures_and_verification_use_the_packing_of_the_index(
     for path in sorted(other.rglob("*.tif"))[:12]:
         path.replace(tiles / path.relative_to(other))
     store, _ = indexed(model, tiles, tmp_path / "index")
-    problems, (compared, _) = find_misplaced_rows(store, model, RunContext())
+    problems, (compared, _, _) = find_misplaced_rows(store, model, RunContext())
     assert (problems, compared) == ([], 32)
 
 

@@ -222,8 +222,8 @@ def _rewrite_manifest(
         dimensions=vectors.dimensions,
         model_fingerprint=model.description.fingerprint,
     )
-    problems, (compared, _) = find_misplaced_rows(_opened(folder, counted), model, context)
-    if problems or not compared:
+    problems, compared = find_misplaced_rows(_opened(folder, counted), model, context)
+    if problems or not compared.tiles:
         raise beyond_repair(
             folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model"
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rsretrieve._core.knn import knn_search
+from rsretrieve.data.access import TRUST_HINT
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -41,6 +43,20 @@ _UNTOLD = (
     "read (a file that an index was exported to says it)"
 )
 _FOUND_LEAST = 0.9  # share that an approximate index must find
+
+
+class Compared(NamedTuple):
+    """Of a sample of the tiles: how many vectors were compared, and why the others were not.
+
+    Attributes:
+        tiles: how many were embedded again and compared.
+        changed: how many have changed or are missing.
+        unread: those that are as they were and cannot be read.
+    """
+
+    tiles: int = 0
+    changed: int = 0
+    unread: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,10 +103,10 @@ def verify_index(
     context.start_stage("checking files")
     problems = file_problems(folder)
     if problems:
-        return _verification(folder, problems, None, (0, 0))
+        return _verification(folder, problems, None, Compared())
     store = open_index(folder)
     problems += content_problems(store)
-    compared = (0, 0)
+    compared = Compared()
     is_comparable = not problems and store.manifest.tells_reading
     model = find_model(store.manifest) if is_comparable else None
     if model is not None:
@@ -104,7 +120,7 @@ def _verification(
     folder: Path,
     problems: list[str],
     tiles: int | None,
-    compared: tuple[int, int],
+    compared: Compared,
     hint: str = "",
 ) -> Verification:
     if problems:
@@ -112,9 +128,26 @@ def _verification(
             f"`rsretrieve index --repair --output {folder}` repairs what can be repaired; where "
             "all vectors are lost, it embeds the tiles again"
         )
-    elif compared[1]:
+    elif compared.changed:
         hint = "tiles changed since they were indexed: update the index with --update"
-    return Verification(str(folder), not problems, tuple(problems), tiles, *compared, hint)
+    elif compared.unread:
+        hint = _why_unread(compared.unread)
+    not_compared = compared.changed + len(compared.unread)
+    found = tuple(problems)
+    return Verification(str(folder), not problems, found, tiles, compared.tiles, not_compared, hint)
+
+
+def _why_unread(unread: tuple[Failure, ...]) -> str:
+    first = unread[0]
+    if TRUST_HINT in first.reason:
+        return (
+            f"{len(unread)} sampled tiles are read only with --trust-sources, which --verify does "
+            "not take: their vectors were not compared"
+        )
+    return (
+        f"{len(unread)} sampled tiles have not changed and cannot be read, so that their vectors "
+        f"were not compared ({first.tile_id}: {first.reason})"
+    )
 
 
 def file_problems(folder: Path) -> list[str]:
@@ -176,7 +209,7 @@ def _search_problems(store: IndexStore) -> Iterator[str]:
 
 def find_misplaced_rows(
     store: IndexStore, model: Model, context: RunContext
-) -> tuple[list[str], tuple[int, int]]:
+) -> tuple[list[str], Compared]:
     """Embed a sample of the tiles again, and compare the vectors with their rows.
 
     Args:
@@ -185,14 +218,14 @@ def find_misplaced_rows(
         context: receives progress.
 
     Returns:
-        The problems; and how many tiles were compared, and how many could not be.
+        The problems; and how many tiles were compared.
     """
     # Imported here: it loads PyTorch, which is not needed without a model.
     from rsretrieve.index.common_packing import packing_of_index
     from rsretrieve.index.embed_tiles import embed_readable_tiles
 
     if model.description.fingerprint != store.manifest.model_fingerprint:
-        return [f"{store.folder} was not built with {model.folder}"], (0, 0)
+        return [f"{store.folder} was not built with {model.folder}"], Compared()
     rows = evenly_spaced_rows(len(store.rows), EMBEDDED_AGAIN)
     files = FileStates(store.rows[i].tile for i in rows.tolist())
     current = [i for i in rows.tolist() if store.rows[i].is_current(store.rows[i].tile, files)]
@@ -210,4 +243,5 @@ def find_misplaced_rows(
                 f"{store.folder}: row {row_of[tile.id]} is not the vector of {tile.id} (their "
                 f"similarity is {similarity:.3f})"
             )
-    return problems, (len(embedded.tiles), len(rows) - len(embedded.tiles))
+    changed = len(rows) - len(current)
+    return problems, Compared(len(embedded.tiles), changed, tuple(quiet.failures))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.discovery.find_tiles import find_tiles
@@ -193,6 +194,23 @@ def test_tiles_that_changed_are_work_for_an_update_and_no_damage(
     found = verify_index(tmp_path / "small", lambda _: model)
     assert (found.sound, found.embedded_again, found.changed_since) == (True, 1, 1)
     assert "--update" in found.hint
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("part", [False, True], ids=["VRT", "part of a file"])
+def test_tiles_that_only_the_user_may_name_are_not_said_to_have_changed(
+    model: Model, folder: Path, tmp_path: Path, part: bool
+) -> None:
+    typed = tmp_path / "a.vrt"
+    rasterio.shutil.copy(open_index(folder).rows[0].path, typed, driver="VRT")
+    name = f"GTIFF_DIR:1:{open_index(folder).rows[0].path}" if part else str(typed)
+    tiles = find_tiles([name], scenes=SceneChoices(WindowChoices(16)))
+    index_tiles(model, tiles, tmp_path / "small", RunContext())
+    found = verify_index(tmp_path / "small", lambda _: model)
+    assert (found.sound, found.embedded_again, found.changed_since) == (True, 0, 1)
+    assert "1 sampled tiles" in found.hint
+    assert "not compared" in found.hint
+    assert "--update" not in found.hint
 
 
 def test_another_model_is_told(folder: Path, other_model: Model) -> None:
