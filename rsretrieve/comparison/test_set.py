@@ -141,13 +141,11 @@ def with_truths(
 
 
 def _refuse_shared_ids(test: TileSet, gallery: TileSet, ids: set[str], truth: Path) -> None:
-    both = [[t for t in tiles if t.id in ids] for tiles in (test, gallery)]
-    keys = image_keys([*both[0], *both[1]])
-    one, other = (
-        dict(zip((t.id for t in tiles), of_side))
-        for tiles, of_side in zip(both, (keys[: len(both[0])], keys[len(both[0]) :]))
-    )
-    if others := sorted(tile_id for tile_id in ids if one[tile_id] != other[tile_id]):
+    both = [tile for tiles in (test, gallery) for tile in tiles if tile.id in ids]
+    found: dict[str, set[ImageKey]] = defaultdict(set)
+    for tile, key in zip(both, image_keys(both)):
+        found[tile.id].add(key)
+    if others := sorted(tile_id for tile_id, keys in found.items() if len(keys) > 1):
         raise LabelsError(
             f"{truth} names {len(others)} tiles by ids that both --test and --gallery have, for "
             f"different images ({some_of(others)})",

@@ -164,12 +164,12 @@ def check_choices(
             context.notice(text)
         of_file = "" if choice.labels is None else f" with the labels of {choice.labels}"
         require_two_classes(replace(tiles.labelled(), source=f"{tiles.source}{of_file}"))
-        noise = choice.noise
-        if noise is not None:
-            refuse_lost_labels(tiles, "labels files with noise")
-        if noise is not None and noise.table not in (None, FROM_MODEL):
+        if (noise := choice.noise) is None:
+            continue
+        refuse_lost_labels(tiles, "labels files with noise")
+        if noise.table not in (None, FROM_MODEL):
             _check_table(tiles, noise, context)
-        if noise is not None and noise.model is not None:
+        if noise.model is not None:
             load_model(noise.model, choose_device("cpu"))
     _check_pixels(training, choices)
 
