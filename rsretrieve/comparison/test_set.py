@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve._core.text import some_of
-from rsretrieve.comparison.tile_digest import ImageDigests, ImageKey, TileDigest, image_keys
+from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
+from rsretrieve.data.discovery.image_areas import ImageKey, image_keys
 from rsretrieve.data.labels.class_names import spelling_notices
 from rsretrieve.data.labels.true_labels import named_in_truth, true_labels_of
 from rsretrieve.data.run_context import RunContext

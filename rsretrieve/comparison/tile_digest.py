@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from rsretrieve._core.atomic_write import sha256_of_json
-from rsretrieve.data.discovery.image_areas import areas_of
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.tile import Tile
-
-ImageKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -77,25 +74,3 @@ class ImageDigests:
             return [content.file, content.sidecars, *part]
         state = self.files.state(tile.path)  # it cannot be read, or is just being written
         return [state.size_bytes, state.mtime_ns, *part]
-
-
-def image_keys(tiles: Iterable[Tile], files: FileStates | None = None) -> list[ImageKey]:
-    """What tells the image of a tile from others: its content, or else its path; and its area.
-
-    Keys of one call can be compared: a window that covers its whole file has the key of the file
-    if both are among the tiles.
-    """
-    tiles = list(tiles)
-    files = files or FileStates(tiles)
-    names = [
-        (files.content(tile.path).file if tile.location.local_files else "")
-        or tile.location.absolute()
-        for tile in tiles
-    ]
-    return with_areas(names, tiles)
-
-
-def with_areas(names: Sequence[str], tiles: Sequence[Tile]) -> list[ImageKey]:
-    """The names of the files of N tiles, each with the area that the tile shows."""
-    keys = [(name, str(tile.window or "")) for name, tile in zip(names, tiles)]
-    return [*zip(names, areas_of(keys, dict(zip(names, tiles)).__getitem__))]

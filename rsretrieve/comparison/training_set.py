@@ -10,12 +10,13 @@ from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
 from rsretrieve._core.tables import write_csv
 from rsretrieve._core.text import some_of
 from rsretrieve.comparison.choice import Cell, TrainingChoice, slug_of
-from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest, image_keys, with_areas
+from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
 from rsretrieve.comparison.training_list import (
     TRAINING_LIST,
     refuse_lost_labels,
     write_training_list,
 )
+from rsretrieve.data.discovery.image_areas import image_keys, with_areas
 from rsretrieve.data.file_state import FileState
 from rsretrieve.data.labels.label_noise import PUBLISHED_TABLES
 from rsretrieve.data.labels.labels import override_labels

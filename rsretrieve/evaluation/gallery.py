@@ -82,16 +82,6 @@ class Gallery:
         return rows
 
 
-def image_keys_of(tiles: Sequence[Tile], files: FileStates) -> list[_Key]:
-    """The same for tiles that show the same image: by content, or by path if that is unknown."""
-    names = []
-    for tile in tiles:
-        content = _content(tile, files)
-        names.append(f"content {content}" if content else f"path {tile.location.absolute()}")
-    keys = [(name, _window(tile)) for name, tile in zip(names, tiles)]
-    return [*zip(names, areas_of(keys, dict(zip(names, tiles)).__getitem__))]
-
-
 _T = TypeVar("_T")
 
 

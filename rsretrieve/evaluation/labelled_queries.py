@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.discovery.image_areas import image_keys
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError
-from rsretrieve.evaluation.gallery import Gallery, LeftOut, image_keys_of
+from rsretrieve.evaluation.gallery import Gallery, LeftOut
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
 
@@ -94,7 +95,7 @@ def embedded_queries(
 def _same_images(tiles: Sequence[Tile], files: FileStates) -> list[list[int]]:
     """The positions of tiles, those with the same image together, each group sorted by id."""
     groups: dict[object, list[int]] = {}
-    for position, key in enumerate(image_keys_of(tiles, files)):
+    for position, key in enumerate(image_keys(tiles, files)):
         groups.setdefault(key, []).append(position)
     return [sorted(group, key=lambda i: tiles[i].id) for group in groups.values()]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from rsretrieve.data.discovery.scenes import facts_of_images
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import InvalidArgument
+
+ImageKey = tuple[str, str]
+"""A file, by its content or path, and an area of it."""
 
 _FROM_THE_CORNER = "#0,0,"
 
@@ -90,3 +94,25 @@ def areas_of(keys: Sequence[tuple[str, str]], tile_of: Callable[[str], Tile]) ->
         "" if file in unclear and sizes.covers(window, unclear[file]) else window
         for file, window in keys
     ]
+
+
+def image_keys(tiles: Iterable[Tile], files: FileStates | None = None) -> list[ImageKey]:
+    """What tells the image of a tile from others: its content, or else its path; and its area.
+
+    Keys of one call can be compared: a window that covers its whole file has the key of the file
+    if both are among the tiles.
+    """
+    tiles = list(tiles)
+    files = files or FileStates(tiles)
+    names = [
+        (files.content(tile.path).file if tile.location.local_files else "")
+        or tile.location.absolute()
+        for tile in tiles
+    ]
+    return with_areas(names, tiles)
+
+
+def with_areas(names: Sequence[str], tiles: Sequence[Tile]) -> list[ImageKey]:
+    """The names of the files of N tiles, each with the area that the tile shows."""
+    keys = [(name, str(tile.window or "")) for name, tile in zip(names, tiles)]
+    return [*zip(names, areas_of(keys, dict(zip(names, tiles)).__getitem__))]
