@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 SELECTED ?= not slow and not medium
 CONSTRAINTS ?= constraints.txt
+WANTED = --constraint $(CONSTRAINTS) --editable '.[dev]'
 # Temporary environment of one target (8 GB); removed afterwards.
 TRIAL ?= .trial
 
@@ -107,11 +108,15 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@echo "Installing rsretrieve and what it needs into $(VENV): 8 GB on Linux with CUDA libraries; takes minutes."
 	@echo "1 of 3: a virtual environment"
 	$(PYTHON) -m venv $(VENV)
-	@echo "2 of 3: pip"
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	@echo "3 of 3: the packages; pip shows the size of each, the largest are torch, triton and nvidia-*"
-	$(BIN)/python -m pip install --no-compile --constraint $(CONSTRAINTS) --editable '.[dev]'
-	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib  # pip would do it on one core
+	@echo "2 of 3: pip, and uv, which installs with all cores"
+	$(BIN)/python -m pip install --quiet --upgrade --constraint $(CONSTRAINTS) pip uv
+	@echo "3 of 3: the packages; the largest are torch, triton and nvidia-*"
+	# uv does not read pip's settings: where these name the only index, pip installs.
+	$(BIN)/uv pip install --python $(BIN)/python --cache-dir $(VENV)/.cache $(WANTED) \
+		|| $(BIN)/python -m pip install --no-compile $(WANTED)
+	rm -rf $(VENV)/.cache
+	# On all cores, too. A file of torch is for a later Python.
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@echo "Installed: $$(du -sh $(VENV) | cut -f1) in $(VENV)"
 	touch $@
 

@@ -42,10 +42,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing is noted in the cache of whoever runs the tests, and no tile is kept in any."""
+    """Nothing is noted in the cache of whoever runs the tests; decoded tiles are in one, too."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ.pop("RSRETRIEVE_CACHE", None)
-    os.environ["RSRETRIEVE_CACHE_SIZE"] = "0"
+    os.environ["RSRETRIEVE_CACHE_SIZE"] = "200MB"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

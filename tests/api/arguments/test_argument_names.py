@@ -29,8 +29,9 @@ ONLY_COMMANDS = {
 def messages() -> Iterator[str]:
     """The texts of the package that are no docstrings, without those of the program."""
     for path in PACKAGE.rglob("*.py"):
-        if path.relative_to(PACKAGE).parts[0] not in ("cli", "browse"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        if path.relative_to(PACKAGE).parts[0] not in ("cli", "browse") and "--" in source:
+            tree = ast.parse(source)
             alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
             for node in ast.walk(tree):
                 if isinstance(node, ast.Constant) and id(node) not in alone:
