@@ -242,12 +242,15 @@ def _first_fit(
 
 
 def _odds_by_labels(classifiers: ClassifierSet, first: FirstFit) -> LabelOdds | None:
-    """See `starts.label_odds`; prototypes of a model tell more than labels."""
-    if classifiers.logistic is None or classifiers.has_prototypes:
+    """See `starts.label_odds`."""
+    if classifiers.logistic is None:
         return None
     refit, discriminant = partial(log_p_by_labels, classifiers), classifiers.independent[0]
     logistic = replace(classifiers.logistic, strength=_RANKING_STRENGTH)
-    return odds_by_labels(first.state, refit, first.rates, discriminant, logistic)
+    by_prototypes = classifiers.has_prototypes
+    return odds_by_labels(
+        first.state, refit, first.rates, discriminant, logistic, by_prototypes=by_prototypes
+    )
 
 
 def _update_with_logistic(

@@ -9,6 +9,10 @@ fit, and those of a classifier that is fitted once to the labels as they are.
   discriminant. Wrong labels that resemble the tiles look like overlap, and the noise model of the
   fit would hide them.
 
+The prototypes of a model that saw none of the tiles, and the discriminant of its embedding, err on
+the same tiles, and their product is too certain. With them, the logistic regression counts wherever
+wrong labels may be of any class; elsewhere the prototypes tell more than the labels.
+
 Only the order changes: the probabilities that labels are wrong stay the same as a set, so that
 their mean is still the noise rate.
 """
@@ -62,7 +66,13 @@ class LabelOdds:
 
 
 def odds_by_labels(
-    state: EMState, refit: Refit, rates: RateRange, discriminant: Classifier, logistic: Classifier
+    state: EMState,
+    refit: Refit,
+    rates: RateRange,
+    discriminant: Classifier,
+    logistic: Classifier,
+    *,
+    by_prototypes: bool,
 ) -> LabelOdds | None:
     """The log odds by a classifier of the labels as they are; None where they do not help.
 
@@ -72,16 +82,18 @@ def odds_by_labels(
         rates: that explain the labels.
         discriminant: to be fitted to the labels.
         logistic: to be fitted to the labels.
+        by_prototypes: prototypes of a model are among the classifiers.
     """
     if not rates.is_informative:
         return None
     given = certain_posterior(state.candidates, state.given.current)
     if may_be_of_any_class(state.transitions):
-        if certain_share(refit(state)(), state.candidates) >= CERTAIN_SHARE:
+        is_certain = certain_share(refit(state)(), state.candidates) >= CERTAIN_SHARE
+        if is_certain and not by_prototypes:
             return None
         scores = logistic.class_scores(given)
         return LabelOdds(odds_of_labels(scores, state.own), _LOGISTIC_WEIGHT)
-    if rates.part > 0:
+    if rates.part > 0 or by_prototypes:
         return None
     noise = uniform_noise(_NO_NOISE, state.classes)
     clean = EMState(state.labels, noise, candidates=state.candidates, decisions=state.decisions)

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
+from rsretrieve.audit.estimators.classifiers import (
+    Discriminant,
+    FixedScores,
+    NeighbourVotes,
+    Restricted,
+    assign_folds,
+)
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, fit_dawid_skene
 from rsretrieve.audit.estimators.em_state import EMState, uniform_noise
 from rsretrieve.audit.estimators.given_labels import NOT_CONFIRMED, Decisions
@@ -77,3 +83,49 @@ def test_a_fit_that_was_carried_away_from_the_labels_does_not_rank_them_alone() 
     wrong = rng.random(len(true)) < 0.25
     given = np.where(wrong, (true + rng.integers(1, 9, len(true))) % 9, true)
     assert reached(rows, given, wrong) > 0.7  # 0.62 by the fit alone
+
+
+def by_prototypes(
+    rows: NDArray[np.float32],
+    prototypes: NDArray[np.float32],
+    given: NDArray[np.int64],
+    logistic: Logistic | None,
+) -> NDArray[np.float64]:
+    """How doubtful each label of tiles is that a model did not see."""
+    every = Restricted(FixedScores(rows @ prototypes.T), np.ones(len(rows), bool))
+    classifiers = ClassifierSet(
+        [Discriminant(rows, assign_folds(given, 5)), every], logistic=logistic
+    )
+    return -posterior_from_em(fit_dawid_skene(given, len(prototypes), classifiers), given).margin
+
+
+def classes_with_look_alikes(
+    per_class: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Nine classes; every eighth tile lies among those of the next class, a little apart."""
+    rng = np.random.default_rng(seed)
+    true = rng.permutation(np.repeat(np.arange(9), per_class))
+    is_alike = rng.random(len(true)) < 0.12
+    rows = rng.standard_normal((len(true), 32))
+    rows += 4.0 * np.eye(9, 32)[np.where(is_alike, (true + 1) % 9, true)]
+    rows[is_alike, 9 + true[is_alike]] += 2.5
+    rows = np.column_stack((rows, np.full(len(rows), 2.0)))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), true
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("seed", [0, 5])
+def test_prototypes_and_a_discriminant_that_err_alike_do_not_rank_alone(seed: int) -> None:
+    rows, true = classes_with_look_alikes(60, seed)
+    learned, of_learned = classes_with_look_alikes(60, seed=99)
+    prototypes = np.stack([learned[of_learned == c].mean(axis=0) for c in range(9)])
+    prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(len(true)) < 0.3
+    given = np.where(wrong, (true + rng.integers(1, 9, len(true))) % 9, true)
+    logistic = Logistic(rows, assign_folds(given, 5))
+    alone, joined = (
+        average_precision(by_prototypes(rows, prototypes, given, each), wrong) or 0.0
+        for each in (None, logistic)
+    )
+    assert joined > alone + 0.01
