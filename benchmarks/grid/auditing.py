@@ -125,7 +125,9 @@ def feature_evidence(tiles: CellTiles, vectors: NDArray[np.float32]) -> Evidence
 def ours(evidence: Evidence) -> Opinion:
     """What `audit-labels` says, row by row of the evidence."""
     row_of = {tile.id: row for row, tile in enumerate(evidence.tiles)}
+    numbers = {name: number for number, name in enumerate(evidence.class_names)}
     evidence = evidence.in_order_of_ids()
+    number_of = np.array([numbers[name] for name in evidence.class_names])
     place = np.argsort([row_of[tile.id] for tile in evidence.tiles])
     labels = evidence.labels
     scores = score_labels(
@@ -136,7 +138,7 @@ def ours(evidence: Evidence) -> Opinion:
     return Opinion(
         -posterior.margin[place],
         findings.is_label_issue[place],
-        findings.predicted[place],
+        number_of[findings.predicted[place]],
         probability[place],
         float(probability.mean()),
         (posterior.rates.low, posterior.rates.high),

@@ -102,7 +102,8 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
         is_confident=fixed,
         near_duplicates=duplicates.other,
     )
-    return _summarise(request, evidence, posterior, classified)
+    order = np.array([evidence.class_names.index(name) for name in names])
+    return _summarise(request, evidence, posterior, classified, order)
 
 
 def _summarise(
@@ -110,7 +111,9 @@ def _summarise(
     evidence: Evidence,
     posterior: LabelPosterior,
     classified: ClassifiedLabels,
+    classes: NDArray[np.int64],
 ) -> Audit:
+    """The results, with the class numbers in the order of `classes`."""
     order = np.argsort(posterior.margin, kind="stable")
     told = posterior.told
     rate = float(posterior.issue_probability[told].mean())
@@ -119,16 +122,16 @@ def _summarise(
     return Audit(
         table=classified.table(order),
         tiles=evidence.tiles,
-        per_class=_per_class(classified, posterior, rate),
+        per_class=_per_class(classified, posterior, rate, classes),
         noise_rate=rate if posterior.rates.can_be_told else None,
         interval=with_untold(_interval(posterior.rates, rate), float((~told).mean())),
         wrong_left=_wrong_left(posterior, confirmed),
         figures=figures,
         known_wrong=known_wrong,
         noise_matrix=NoiseMatrix(
-            evidence.class_names,
-            posterior.expected_counts,
-            posterior.untold_classes(evidence.labels),
+            tuple(evidence.class_names[number] for number in classes),
+            posterior.expected_counts[np.ix_(classes, classes)],
+            posterior.untold_classes(evidence.labels)[classes],
         ),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
         places=evidence.places,
@@ -220,7 +223,10 @@ def _near_duplicates(
 
 
 def _per_class(
-    classified: ClassifiedLabels, posterior: LabelPosterior, rate: float
+    classified: ClassifiedLabels,
+    posterior: LabelPosterior,
+    rate: float,
+    classes: NDArray[np.int64],
 ) -> tuple[ClassIssues, ...]:
     """By given label; a class that nothing is said about has no rate."""
     labels, names = classified.labels, classified.class_names
@@ -241,7 +247,7 @@ def _per_class(
             noise_rate=None if untold[c] else float(rates[c]),
             interval=(float(low[c]), float(high[c])),
         )
-        for c in np.flatnonzero(sizes).tolist()
+        for c in classes[sizes[classes] > 0].tolist()
     )
 
 

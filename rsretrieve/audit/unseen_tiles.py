@@ -106,7 +106,7 @@ def rates_by_prototypes(
     if not doubtful.any():
         return rates
     share = float(doubtful.mean())
-    named = [class_names[number] for number in np.unique(nearest[doubtful])]
+    named = sorted(class_names[number] for number in np.unique(nearest[doubtful]))
     context.notice(
         f"tiles that lie nearest to the prototype of a class they are not labelled as: "
         f"{int(doubtful.sum())} ({some_of(named)}); either these labels are wrong, or the model "

@@ -84,12 +84,14 @@ class Renaming:
         return likely
 
     def sentences(self, names: tuple[str, ...]) -> list[str]:
-        """One sentence for every label that most tiles contradict."""
+        """One sentence for every label that most tiles contradict, in the order of the labels."""
         majority, sizes = self.majority, self.counts.sum(axis=1)
         return [
             f"most tiles labelled {names[label]!r} lie nearest to the prototype of "
             f"{names[majority[label]]!r} ({self.counts[label, majority[label]]} of {sizes[label]})"
-            for label in np.flatnonzero(majority != np.arange(len(names))).tolist()
+            for label in sorted(
+                np.flatnonzero(majority != np.arange(len(names))), key=names.__getitem__
+            )
         ]
 
 

@@ -99,11 +99,33 @@ class Evidence:
     def in_order_of_ids(self, seed: int = 0) -> Evidence:
         """The same evidence in a random order that depends on the tiles' ids and a seed alone.
 
-        The folds of cross-fitting and the order of equal neighbours depend on the order of the
-        rows. The results must not depend on the order in which the tiles were given.
+        The classes are in the order in which they are the label of a tile. The folds of
+        cross-fitting and the order of equal neighbours depend on the order of the rows, and the
+        last digits of sums on that of the classes. The results must not depend on the order in
+        which the tiles were given, nor on the names of the classes.
         """
         keys = [hash_uniform(seed, "order of an audit", tile.id) for tile in self.tiles]
-        return self.taken(np.argsort(np.array(keys), kind="stable"))
+        found = self.taken(np.argsort(np.array(keys), kind="stable"))
+        used, first = np.unique(found.labels, return_index=True)
+        others = sorted(
+            set(range(len(self.class_names))) - {*used.tolist()},
+            key=lambda number: self.prototypes[number].tobytes(),
+        )
+        return found._with_classes(np.concatenate((used[np.argsort(first)], others)).astype(int))
+
+    def _with_classes(self, order: NDArray[np.int64]) -> Evidence:
+        """The same evidence with the K classes in another order."""
+        left_out = self.left_out
+        if left_out is not None:
+            left_out = LeftOut(left_out.sum_norms[order], left_out.members)
+        return replace(
+            self,
+            class_names=tuple(self.class_names[number] for number in order),
+            prototypes=self.prototypes[order],
+            class_sizes=self.class_sizes[order],
+            left_out=left_out,
+            members=tuple(each._with_classes(order) for each in self.members),
+        )
 
     def taken(self, rows: NDArray[np.int64]) -> Evidence:
         """The evidence of some of the tiles, in another order."""

@@ -141,8 +141,8 @@ def _why_unread(unread: tuple[Failure, ...]) -> str:
     first = unread[0]
     if TRUST_HINT in first.reason:
         return (
-            f"{len(unread)} sampled tiles are read only with --trust-sources, which this check does "
-            "not take: their vectors were not compared"
+            f"{len(unread)} sampled tiles are read only with --trust-sources, which this check "
+            "does not take: their vectors were not compared"
         )
     return (
         f"{len(unread)} sampled tiles have not changed and cannot be read, so that their vectors "
