@@ -231,7 +231,8 @@ def _first_fit(
     refit = partial(log_p_by_labels, classifiers)
     labels, decisions = given.labels, given.decisions
     if classifiers.sample is None:
-        return first_fit(labels, candidates, refit, advance, decisions)
+        learned = classifiers.has_prototypes
+        return first_fit(labels, candidates, refit, advance, decisions, by_prototypes=learned)
     rows, of_sample = classifiers.sample.rows, classifiers.sample.classifiers
     of_rows = of_sample.candidates or AllClasses(candidates.classes)
     some = GivenLabels.of(labels[rows], decisions.taken(rows))

@@ -10,6 +10,10 @@ The groups are the most probable classes of a fit that is uncertain of many tile
 if the classifiers, fitted to the groups of the other tiles, are certain of the group of almost
 every tile. A class without a group of its own cannot be told from others by these vectors. Then
 nothing is concluded.
+
+A model that was trained on the classes brings the tiles of each together, also tiles that it takes
+for another class. Groups by its prototypes are therefore always apart. They count as distinct only
+if a fit to the labels is certain of almost every tile, too.
 """
 
 from __future__ import annotations
@@ -68,6 +72,17 @@ def by_distinct_groups(fit: Fit, refit: Refit) -> Fit:
     for _ in range(UPDATES):
         found.update(log_p, by_all_tiles=True)
     return Fit(found, (found.noise_rate_by_transitions,), is_distinct=True)
+
+
+def is_certain(fits: Sequence[Fit], refit: Refit) -> bool:
+    """Whether one of some fits to the labels is certain of the class of almost every tile.
+
+    Args:
+        fits: to the same labels.
+        refit: the classifiers.
+    """
+    shares = (certain_share(refit(fit.state)(), fit.state.candidates) for fit in fits)
+    return any(share >= DISTINCT for share in shares)
 
 
 def with_groups(fits: Sequence[Fit]) -> Sequence[Fit]:

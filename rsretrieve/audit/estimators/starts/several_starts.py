@@ -42,7 +42,7 @@ from rsretrieve.audit.estimators.starts.fits import (
     held_out,
     standard_errors,
 )
-from rsretrieve.audit.estimators.starts.groups import by_distinct_groups, with_groups
+from rsretrieve.audit.estimators.starts.groups import by_distinct_groups, is_certain, with_groups
 from rsretrieve.audit.estimators.starts.overlap import (
     DISAGREE,
     EXPLAINS_SE,
@@ -106,6 +106,8 @@ def first_fit(
     refit: Refit,
     advance: Callable[[int], None] = lambda _: None,
     decisions: Decisions | None = None,
+    *,
+    by_prototypes: bool = False,
 ) -> FirstFit:
     """Fit the noise model from several starts, and choose the fit that explains held-out labels.
 
@@ -115,6 +117,7 @@ def first_fit(
         refit: the classifiers.
         advance: called with N after each iteration.
         decisions: the classes that a person confirmed. The rates are those of the other labels.
+        by_prototypes: prototypes of a model are among the classifiers.
     """
     undecided = GivenLabels.of(labels, decisions).open_count
     chance = 1 - 1 / candidates.classes
@@ -122,16 +125,20 @@ def first_fit(
     def fit(share: float) -> Fit:
         start: Transitions = uniform_noise(share * chance, candidates.classes)
         state = EMState(labels, start, candidates=candidates, decisions=decisions)
-        return by_distinct_groups(fit_from(state, refit, advance), refit)
+        return fit_from(state, refit, advance)
 
     fits = [fit(share) for share in (_LOW, _HIGH)]
+    has_groups = not by_prototypes or is_certain(fits, refit)
+    if has_groups:
+        fits = [by_distinct_groups(each, refit) for each in fits]
     if _agree(fits, _AGREE):
         if fits[0].rate < _HIGH_RATE * chance:
             found = range_with_overlap(fits[0], refit, _range_of(fits, undecided), advance)
             return FirstFit(fits[0].state, found, fits[0].is_distinct)
         fits = fits[:1]
     else:
-        fits.append(fit(_MIDDLE))
+        middle = fit(_MIDDLE)
+        fits.append(by_distinct_groups(middle, refit) if has_groups else middle)
     predictions = [held_out(each, refit, advance) for each in fits]
     best = int(np.argmax([each.mean for each in predictions]))
     if not _are_informative(labels, predictions[best], candidates.classes):

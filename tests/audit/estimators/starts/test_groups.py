@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from rsretrieve.audit.estimators.candidates import AllClasses, Scores, log_softmax
 from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, fit_dawid_skene
 from rsretrieve.audit.estimators.em_state import EMState, uniform_noise
 from rsretrieve.audit.estimators.starts.fits import Fit
-from rsretrieve.audit.estimators.starts.groups import with_groups
+from rsretrieve.audit.estimators.starts.groups import is_certain, with_groups
+from rsretrieve.audit.estimators.starts.several_starts import first_fit
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.posterior import posterior_from_em
 
@@ -41,3 +45,24 @@ def test_fits_with_distinct_groups_are_preferred() -> None:
     other, distinct = Fit(state), Fit(state, is_distinct=True)
     assert [*with_groups([other, distinct])] == [distinct]
     assert [*with_groups([other])] == [other]
+
+
+@pytest.mark.parametrize("by_prototypes", [False, True])
+def test_groups_by_prototypes_are_distinct_only_if_the_labels_make_a_fit_certain(
+    by_prototypes: bool,
+) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(4), 60)
+    given = (groups + rng.integers(1, 4, 240) * (rng.random(240) < 0.4)) % 4
+
+    def refit(state: EMState) -> Callable[[], Scores]:
+        """Certain where it is fitted to the groups themselves, and not where to the labels."""
+        is_fitted_to_groups = np.allclose(state.posterior, np.eye(4)[groups])
+        return lambda: log_softmax(np.eye(4)[groups] * (20.0 if is_fitted_to_groups else 1.5))
+
+    found = first_fit(given, AllClasses(4), refit, by_prototypes=by_prototypes)
+    assert found.is_distinct is not by_prototypes
+    unsure = Fit(EMState(given, uniform_noise(0.4, 4)))
+    sure = Fit(EMState(groups, uniform_noise(0.4, 4)))
+    assert not is_certain([unsure], refit)
+    assert is_certain([unsure, sure], refit)
