@@ -69,7 +69,7 @@ from rsretrieve.audit.noise_rate import RateRange, with_sampling_error
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
 _CONTRADICTED = 0.1
-_LOGISTIC_UPDATES, _RANKING_STRENGTH = 3, 1.0
+_LOGISTIC_UPDATES, _RANKING_STRENGTH, _STRENGTH_BESIDE_PROTOTYPES = 3, 1.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -247,8 +247,9 @@ def _odds_by_labels(classifiers: ClassifierSet, first: FirstFit) -> LabelOdds | 
     if classifiers.logistic is None:
         return None
     refit, discriminant = partial(log_p_by_labels, classifiers), classifiers.independent[0]
-    logistic = replace(classifiers.logistic, strength=_RANKING_STRENGTH)
     by_prototypes = classifiers.has_prototypes
+    strength = _STRENGTH_BESIDE_PROTOTYPES if by_prototypes else _RANKING_STRENGTH
+    logistic = replace(classifiers.logistic, strength=strength)
     return odds_by_labels(
         first.state, refit, first.rates, discriminant, logistic, by_prototypes=by_prototypes
     )

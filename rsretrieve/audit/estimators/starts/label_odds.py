@@ -11,7 +11,7 @@ fit, and those of a classifier that is fitted once to the labels as they are.
 
 The prototypes of a model that saw none of the tiles, and the discriminant of its embedding, err on
 the same tiles, and their product is too certain. With them, the logistic regression counts wherever
-wrong labels may be of any class; elsewhere the prototypes tell more than the labels.
+wrong labels may be of any class, and three times; elsewhere the prototypes tell more than the labels.
 
 Only the order changes: the probabilities that labels are wrong stay the same as a set, so that
 their mean is still the noise rate.
@@ -32,7 +32,7 @@ from rsretrieve.audit.estimators.starts.groups import CERTAIN_SHARE
 from rsretrieve.audit.estimators.starts.overlap import may_be_of_any_class
 from rsretrieve.audit.noise_rate import RateRange
 
-_NO_NOISE, _LOGISTIC_WEIGHT = 0.01, 2.0
+_NO_NOISE, _LOGISTIC_WEIGHT, _WEIGHT_BESIDE_PROTOTYPES = 0.01, 2.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def odds_by_labels(
         if is_certain and not by_prototypes:
             return None
         scores = logistic.class_scores(given)
-        return LabelOdds(odds_of_labels(scores, state.own), _LOGISTIC_WEIGHT)
+        weight = _WEIGHT_BESIDE_PROTOTYPES if by_prototypes else _LOGISTIC_WEIGHT
+        return LabelOdds(odds_of_labels(scores, state.own), weight)
     if rates.part > 0 or by_prototypes:
         return None
     noise = uniform_noise(_NO_NOISE, state.classes)
