@@ -11,7 +11,7 @@ fit, and those of a classifier that is fitted once to the labels as they are.
 
 The prototypes of a model that saw none of the tiles, and the discriminant of its embedding, err on
 the same tiles, and their product is too certain. With them, the logistic regression counts wherever
-wrong labels may be of any class, and three times; elsewhere the prototypes tell more than the labels.
+wrong labels may be of any class, three times. Elsewhere the prototypes tell more than the labels.
 
 Only the order changes: the probabilities that labels are wrong stay the same as a set, so that
 their mean is still the noise rate.
