@@ -111,11 +111,11 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@echo "2 of 3: pip, and uv, which installs with all cores"
 	$(BIN)/python -m pip install --quiet --upgrade --constraint $(CONSTRAINTS) pip uv
 	@echo "3 of 3: the packages; the largest are torch, triton and nvidia-*"
-	# uv does not read pip's settings: where these name the only index, pip installs.
+# uv does not read pip's settings: where these name the only index, pip installs.
 	$(BIN)/uv pip install --python $(BIN)/python --cache-dir $(VENV)/.cache $(WANTED) \
 		|| $(BIN)/python -m pip install --no-compile $(WANTED)
 	rm -rf $(VENV)/.cache
-	# On all cores, too. A file of torch is for a later Python.
+# On all cores, too. A file of torch is for a later Python.
 	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@echo "Installed: $$(du -sh $(VENV) | cut -f1) in $(VENV)"
 	touch $@
