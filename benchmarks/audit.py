@@ -35,6 +35,7 @@ from grid.data import (
 from grid.noises import Noise
 from grid.training import trained_model
 
+from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 
 NOISES = (
@@ -82,13 +83,20 @@ def run(cells: list[Cell], place: Place, results: AuditResults, *, train: bool) 
 
 
 def can_run(cell: Cell, place: Place, *, train: bool) -> bool:
-    """Whether the models that a cell takes are there, after training them if that is asked for."""
+    """Whether the models that a cell takes are there, after training them if that is asked for.
+
+    A training of random labels may end with an error. Then there is no model.
+    """
     if cell.method is Method.FROZEN:
         return True
     model = model_that_audits(cell)
     needed = [model, *([model_that_errs(cell)] if cell.noise is Noise.INSTANCE else [])]
     if train:
-        trained_model(model, place)
+        try:
+            trained_model(model, place)
+        except TrainingDiverged as error:
+            print(f"not trained, {' '.join(model.key)}: {error}", file=sys.stderr, flush=True)
+            return False
     return all((cell_folder(each, place) / DESCRIPTION_FILE).exists() for each in needed)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from rsretrieve.errors import TrainingDiverged
 from tests.support.benchmark_programs import ROOT, made_up_data, run_benchmark
 
 pytestmark = pytest.mark.slow
@@ -122,6 +123,26 @@ def test_finished_rows_are_kept(data: Path, finished: Result) -> None:
     assert again.stdout == finished.stdout
     assert " on " not in again.stderr
     assert (data / "audit.csv").read_bytes() == before
+
+
+def test_a_training_that_learns_nothing_is_counted_and_the_others_go_on(
+    data: Path, tmp_path: Path
+) -> None:
+    def end(*_: object) -> None:
+        raise TrainingDiverged("the network did not learn")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        noise = import_module("grid.noises").Noise
+    found = run_benchmark(
+        "audit",
+        tmp_path,
+        *("--data", str(data), "--epochs", "2", *SMALL, "--train", "--method", "robust"),
+        NOISES=[(noise("random"), 1.0), (noise("uniform"), 0.1)],
+        trained_model=end,
+    )
+    assert found.stderr.count("the network did not learn") == 2
+    assert "2 of 2 cells left out" in found.stderr
 
 
 @pytest.fixture(scope="module")
