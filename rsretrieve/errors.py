@@ -180,12 +180,16 @@ class RsretrieveWarning(UserWarning):
     """
 
 
+_NO_MEMORY = ("can't allocate memory", "out of memory", "_ALLOC_FAILED", "cudaMalloc error")
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that main memory or GPU memory ran out."""
     # PyTorch's class is recognised by its name, because importing PyTorch takes longer than most
-    # commands. On a CPU, PyTorch raises a plain RuntimeError.
+    # commands. On a CPU, and from CUDA's libraries and FAISS, it is another RuntimeError.
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    texts = _NO_MEMORY if isinstance(error, RuntimeError) else ()
+    return named or any(text in str(error) for text in texts)
 
 
 def missing_weights(path: Path) -> WeightsError:

@@ -76,7 +76,10 @@ def on_gpu(index: Any, gpu: int, size_bytes: int, *, exact: bool) -> Any | None:
     """
     faiss = faiss_module()
     options = faiss.GpuClonerOptions()
-    free = free_bytes(gpu)
+    try:
+        free, resources = free_bytes(gpu), faiss.StandardGpuResources()
+    except RuntimeError:  # its memory is full, or it belongs to another program
+        return None
     flat = isinstance(faiss.downcast_index(index), faiss.IndexFlat)
     if size_bytes > free:
         if exact or not flat or size_bytes // 2 > free:
@@ -85,7 +88,6 @@ def on_gpu(index: Any, gpu: int, size_bytes: int, *, exact: bool) -> Any | None:
     ivf = inverted_lists_of(index)
     if ivf is not None and isinstance(faiss.downcast_index(ivf), faiss.IndexIVFPQ):
         options.useFloat16 = True  # of its tables: candidates are reranked by the stored vectors
-    resources = faiss.StandardGpuResources()
     try:
         copied = faiss.index_cpu_to_gpu(resources, gpu, index, options)
     except RuntimeError:  # the GPU cannot run this kind, or its memory is full

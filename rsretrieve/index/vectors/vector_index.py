@@ -163,18 +163,23 @@ class VectorIndex:
     def _candidates(
         self, queries: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        index = self.cpu_index
         if self._gpu_index is not None and count <= MOST_ON_GPU:
-            index = self._gpu_index
+            try:
+                similarities, rows = self._gpu_index.search(queries, count)
+            except RuntimeError:  # another program filled its memory: the same index is here
+                self._gpu_index = None
+                return self._candidates(queries, count)
+            rows[rows >= len(self)] = -1  # only in a damaged index
+            return similarities, rows
         try:
-            similarities, rows = index.search(queries, count)
+            similarities, rows = self.cpu_index.search(queries, count)
         except RuntimeError as error:
-            if index is not self.cpu_index or ran_out_of_memory(error):
+            if ran_out_of_memory(error):
                 raise
             raise IndexDamaged(
                 f"its FAISS index cannot be searched ({last_line(error)})"
             ) from error
-        rows[rows >= len(self)] = -1  # only in a damaged index
+        rows[rows >= len(self)] = -1
         return similarities, rows
 
     def _exact_similarities(
@@ -258,9 +263,10 @@ class VectorIndex:
         flags = getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0  # since FAISS 1.11
         try:
             refuse_named_files(path)
-            return cls(read_checked(faiss, path, flags, stored), gpu, stored, parameters)
+            index = read_checked(faiss, path, flags, stored)
         except (RuntimeError, OSError) as error:
             raise ValueError(f"cannot be read ({last_line(error)})") from error
+        return cls(index, gpu, stored, parameters)
 
     @classmethod
     def build(

@@ -330,6 +330,33 @@ def test_more_hits_than_a_gpu_can_give_are_found_by_the_cpu(
     assert index._gpu_index.asked == asked
 
 
+def full(*_: object) -> Any:
+    raise RuntimeError("CUDA error: out of memory")
+
+
+def test_a_gpu_that_is_full_at_a_search_leaves_it_to_the_cpu(
+    gpu: FakeFaiss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = unit_rows(3000, 4, 0)
+    index = VectorIndex.build(vectors, "Flat", gpu=0)
+    monkeypatch.setattr(OnGpu, "search", full)
+    _, rows = index.search(vectors[:5], 1)
+    assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert not index.runs_on_gpu
+
+
+@pytest.mark.parametrize("fails", ["free_bytes", "StandardGpuResources"])
+def test_a_gpu_that_cannot_be_used_is_no_damage_of_an_index(
+    gpu: FakeFaiss, fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = unit_rows(300, 4, 0)
+    VectorIndex.build(vectors, "Flat").write(tmp_path / "index.faiss")
+    monkeypatch.setattr(module if fails == "free_bytes" else gpu, fails, full, raising=False)
+    index = VectorIndex.read(tmp_path / "index.faiss", gpu=0)
+    assert not index.runs_on_gpu
+    assert index.search(vectors[:1], 1)[1].tolist() == [[0]]
+
+
 @pytest.mark.parametrize(
     ("free", "runs", "half"),
     [(3000 * 16, True, False), (30_000, True, True), (20_000, False, None)],

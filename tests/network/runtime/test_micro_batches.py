@@ -89,6 +89,13 @@ def test_other_errors_are_not_tried_again():
 def test_running_out_of_memory_is_told_from_other_errors():
     for error in (MemoryError(), torch.OutOfMemoryError(""), ON_A_PROCESSOR):
         assert ran_out_of_memory(error)
+    for text in (
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "StandardGpuResources: alloc fail type TemporaryMemoryBuffer (cudaMalloc error out of …)",
+    ):
+        assert ran_out_of_memory(RuntimeError(text))
     for error in (RuntimeError("shapes differ"), ValueError("can't allocate memory")):
         assert not ran_out_of_memory(error)
 
