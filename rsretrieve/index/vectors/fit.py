@@ -95,7 +95,9 @@ def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | 
             train_cells(there, _training_sample(vectors, index), None)
         for add in portions_here(there, vectors):
             add(there)
-        return faiss_module().index_gpu_to_cpu(there)
+        found = faiss_module().index_gpu_to_cpu(there)
+        # FAISS makes a flat index of half precision of `SQfp16`, which counts as exact.
+        return found if found.sa_code_size() == index.sa_code_size() else None
     except RuntimeError:  # its memory is full: other programs use it, too
         return None
 

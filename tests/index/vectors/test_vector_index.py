@@ -357,6 +357,18 @@ def test_a_gpu_that_cannot_be_used_is_no_damage_of_an_index(
     assert index.search(vectors[:1], 1)[1].tolist() == [[0]]
 
 
+def test_an_index_that_comes_back_from_a_gpu_as_another_kind_is_filled_by_the_cpu(
+    gpu: FakeFaiss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = unit_rows(300, 4, 0)
+    flat = faiss_module().index_factory(4, "Flat")
+    flat.add(vectors)
+    monkeypatch.setattr(gpu, "index_gpu_to_cpu", lambda _: flat)
+    index = VectorIndex.build(vectors, "SQfp16", gpu=0)
+    assert index.cpu_index.sa_code_size() == 8
+    assert len(index) == 300
+
+
 @pytest.mark.parametrize(
     ("free", "runs", "half"),
     [(3000 * 16, True, False), (30_000, True, True), (20_000, False, None)],
