@@ -111,7 +111,7 @@ class TrainingLoop:
             read = self._processes.of_first(lambda: read_checkpoint(checkpoint, identity))
             with restoring(checkpoint):
                 self._restore(read)
-        # On a GPU too the same training gives the same result each time.
+        # On a GPU, so that convolutions give the same result each time; some sums may not.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             for epoch in range(len(self.history), self.recipe.epochs):
                 self.context.start_stage(
