@@ -20,16 +20,8 @@ from tests.conftest import Run
 pytestmark = pytest.mark.gpu
 # Two epochs teach too little for a truncated loss, which would end with an error.
 SMALL = (
-    "--backbone",
-    "resnet18",
-    "--weights",
-    "none",
-    "--size",
-    32,
-    "--epochs",
-    2,
-    "--loss",
-    "nsl",
+    *("--backbone", "resnet18", "--weights", "none", "--size", 32),
+    *("--epochs", 2, "--loss", "nsl"),
 )
 
 
